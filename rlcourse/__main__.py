@@ -1,0 +1,7 @@
+"""`python -m rlcourse ...` is `rlcourse ...`."""
+
+import sys
+
+from rlcourse.cli import main
+
+sys.exit(main())

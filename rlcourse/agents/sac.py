@@ -1,0 +1,143 @@
+"""Soft actor-critic with a learned temperature (Haarnoja et al. 2018, "Soft Actor-Critic Algorithms and Applications").
+
+Read `SAC.update` first: it is the slide's pseudocode, one equation per line. Everything has a leading dimension N, one independent run per seed:
+seed k of N equals the run of seed k alone. Inside the agent an action is a = tanh(u) in (-1, 1), and `envs.make` maps it to the environment's
+[low, high]: by [13.8] that adds one constant to every log-density, and a target entropy in other units would have to add the same.
+"""
+
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from rlcourse.envs import generators
+from rlcourse.equations import max_entropy as eq
+from rlcourse.equations import value_learning
+from rlcourse.equations.distributions import TanhGaussian
+from rlcourse.nets import MLP, polyak
+from rlcourse.types import Batch
+
+
+@dataclass(frozen=True)
+class SACConfig:
+    """Hyper-parameters. The defaults are those of the paper, with tau, gamma and the learning rate that every later code base kept."""
+
+    hidden: tuple[int, ...] = (256, 256)      # widths of the hidden layers, of actor and critics
+    lr: float = 3e-4                          # Adam's step size for actor, critics and log alpha
+    gamma: float = 0.99                       # discount
+    tau: float = 0.005                        # share of the online critics in each Polyak update
+    batch_size: int = 256                     # transitions per seed and update
+    capacity: int = 1_000_000                 # transitions remembered per seed
+    learning_starts: int = 1_000              # first environment steps: uniform actions, no update
+    updates_per_step: int = 1                 # gradient steps per environment step after that
+    target_entropy: float | None = None       # nats, of a in (-1, 1); None means -|A|
+    initial_alpha: float = 1.0                # temperature at the start
+    log_std_min: float = -20.0                # log sigma is clamped to [log_std_min, log_std_max]; outside, its gradient is 0
+    log_std_max: float = 2.0
+    dtype: str = "float32"                    # "float64" for tests of exactness
+
+    def __post_init__(self) -> None:
+        rules = {"hidden": len(self.hidden) > 0 and min(self.hidden) > 0, "lr": self.lr > 0, "gamma": 0 <= self.gamma <= 1, "tau": 0 < self.tau <= 1,
+                 "batch_size": self.batch_size >= 1, "capacity": self.capacity >= 1, "learning_starts": self.learning_starts >= 1,
+                 "updates_per_step": self.updates_per_step >= 0, "initial_alpha": self.initial_alpha > 0,
+                 "log_std_min": self.log_std_min < self.log_std_max, "dtype": self.dtype in ("float32", "float64")}
+        for name in [name for name, holds in rules.items() if not holds]:
+            raise ValueError(f"SACConfig: {name} = {getattr(self, name)!r} cannot work. Widths, rates, sizes and alpha are positive, gamma and "
+                             "tau are shares in [0, 1] (tau above 0), log_std_min < log_std_max, dtype is 'float32' or 'float64'. "
+                             "Read: help(rlcourse.agents.sac.SACConfig).")
+
+
+class SAC:
+    """N independent runs of soft actor-critic, one per seed.
+
+    Actor f_θ(s) = (μ, log σ): one network per seed, copies (N,). Critics: twins, copies (N, 2). log_alpha: (N,).
+    act(obs (N, B, obs_dim), noise (N, B, A) or None) -> actions (N, B, A) in (-1, 1); without noise the mode tanh(μ).
+    update(batch, noise (N, 2, B, A)) -> metrics, each a tensor (N,). Noise is standard normal and passed in (`draw_noise` makes it).
+    """
+
+    def __init__(self, cfg: SACConfig, obs_dim: int, action_dim: int, seeds: Sequence[int], device: torch.device | str = "cpu") -> None:
+        self.cfg, self.seeds, self.action_dim, n = cfg, list(seeds), action_dim, len(seeds)
+        self.where = where = {"dtype": getattr(torch, cfg.dtype), "device": torch.device(device)}
+        init = generators(seeds, "init")
+        self.actor = MLP((n,), (obs_dim, *cfg.hidden, 2 * action_dim), init, **where)
+        self.critic = MLP((n, 2), (obs_dim + action_dim, *cfg.hidden, 1), init, **where)
+        self.critic_target = deepcopy(self.critic).requires_grad_(False)
+        self.log_alpha = nn.Parameter(torch.full((n,), cfg.initial_alpha, **where).log())
+        self.target_entropy = -float(action_dim) if cfg.target_entropy is None else cfg.target_entropy
+        self.optimisers = {"actor": _adam(self.actor.parameters(), cfg.lr), "critic": _adam(self.critic.parameters(), cfg.lr),
+                           "temperature": _adam([self.log_alpha], cfg.lr)}
+        self.noise_generators = [] if str(device) == "meta" else generators(seeds, "noise", device)
+
+    def update(self, batch: Batch, noise: Tensor) -> dict[str, Tensor]:
+        """One gradient step on critics, actor and temperature, and one Polyak step, in the order of the pseudocode."""
+        cfg, alpha = self.cfg, self.log_alpha.detach().exp()
+
+        with torch.no_grad():
+            next_actions, logp_next = self.sample(batch.next_obs, noise[:, 0])
+            q1_next, q2_next = self.q(self.critic_target, batch.next_obs, next_actions).unbind(1)
+            y = eq.sac_target(batch.rewards, batch.terminated, q1_next, q2_next, logp_next, cfg.gamma, alpha)   # [13.9]
+        q = self.q(self.critic, batch.obs, batch.actions)
+        loss_q = value_learning.squared_td_error(q, y[:, None].expand_as(q)).sum(1)
+        self.descend("critic", loss_q)
+
+        actions, logp = self.sample(batch.obs, noise[:, 1])
+        q_min = self.q(self.critic, batch.obs, actions).amin(1)
+        loss_pi = eq.sac_policy_loss(logp, q_min, alpha)                                                        # [13.10]
+        self.descend("actor", loss_pi)
+
+        loss_alpha = eq.temperature_loss(self.log_alpha, logp, self.target_entropy)                             # [13.11]
+        self.descend("temperature", loss_alpha)
+
+        polyak(self.critic_target, self.critic, cfg.tau)
+        entropy, mean_q = -logp.detach().mean(-1), q.detach().mean((1, 2))
+        return {"loss_q": loss_q.detach(), "loss_pi": loss_pi.detach(), "alpha": alpha, "entropy": entropy, "q": mean_q}
+
+    def sample(self, obs: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """a = tanh(μ + σ ε) and log π(a | s) [13.5]: actions (N, B, A) and log-densities (N, B). Gradient flows through both (pathwise, [13.3])."""
+        mean, log_std = self.actor(obs).chunk(2, dim=-1)
+        std = log_std.clamp(self.cfg.log_std_min, self.cfg.log_std_max).exp()
+        return TanhGaussian(mean, std).rsample_with_log_prob(noise=noise)
+
+    def q(self, critic: MLP, obs: Tensor, actions: Tensor) -> Tensor:
+        """Q_1 and Q_2 of every seed: (N, 2, B)."""
+        return critic(torch.cat([obs, actions], dim=-1)[:, None]).squeeze(-1)
+
+    def descend(self, name: str, loss: Tensor) -> None:
+        """One Adam step. Losses are summed over the copies: copy k's gradient is its own. Only this optimiser's parameters receive one."""
+        optimiser = self.optimisers[name]
+        optimiser.zero_grad(set_to_none=True)
+        loss.sum().backward(inputs=optimiser.param_groups[0]["params"])
+        optimiser.step()
+
+    @torch.no_grad()
+    def act(self, obs: Tensor, noise: Tensor | None = None) -> Tensor:
+        if noise is not None:
+            return self.sample(obs, noise)[0]
+        return self.actor(obs)[..., :self.action_dim].tanh()
+
+    def draw_noise(self, *shape: int) -> Tensor:
+        """Standard normal (N, *shape): seed k's share comes from its own generator, so that no seed hears of the others."""
+        return torch.stack([torch.randn(shape, generator=g, **self.where) for g in self.noise_generators])
+
+    def state_dict(self) -> dict:
+        """Everything that the next update depends on: networks, temperature, moments of Adam, generators."""
+        return {"actor": self.actor.state_dict(), "critic": self.critic.state_dict(), "critic_target": self.critic_target.state_dict(),
+                "log_alpha": self.log_alpha.detach().clone(), "optimisers": {name: opt.state_dict() for name, opt in self.optimisers.items()},
+                "noise": [g.get_state() for g in self.noise_generators]}
+
+    def load_state_dict(self, state: dict) -> None:
+        for name in ("actor", "critic", "critic_target"):
+            getattr(self, name).load_state_dict(state[name])
+        self.log_alpha.data.copy_(state["log_alpha"])
+        for name, optimiser in self.optimisers.items():
+            optimiser.load_state_dict(state["optimisers"][name])
+        for generator, generator_state in zip(self.noise_generators, state["noise"]):
+            generator.set_state(generator_state)
+
+
+def _adam(parameters: Sequence[nn.Parameter], lr: float) -> torch.optim.Adam:
+    """Adam in one fused kernel where the device has one (CPU and CUDA), else PyTorch's loop over parameters."""
+    parameters = list(parameters)
+    return torch.optim.Adam(parameters, lr=lr, fused=parameters[0].device.type in ("cpu", "cuda"))

@@ -1,0 +1,113 @@
+"""Sliders over figures: thin views. A figure function draws once and moves its artists afterwards; here it gets sliders and a picture.
+
+`explore(draw, **controls)` is all there is; each lecture's widgets are one call each. Works with mouse, touch and keyboard (Tab, arrow keys).
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import inspect
+import io
+import textwrap
+from collections.abc import Callable
+from typing import Any
+
+import ipywidgets
+from IPython.display import Code
+from matplotlib.figure import Figure
+from PIL import Image
+
+from rlcourse.figures import lecture_13a
+
+WIDE = {"description_width": "11em"}
+
+
+def png(fig: Figure) -> bytes:
+    """The figure as PNG bytes. Low compression: half the time of the default, and the picture only travels to this machine's browser."""
+    canvas: Any = fig.canvas
+    canvas.draw()
+    out = io.BytesIO()
+    Image.frombuffer("RGBA", canvas.get_width_height(), canvas.buffer_rgba()).convert("RGB").save(out, "png", compress_level=1)
+    return out.getvalue()
+
+
+class Explorable(ipywidgets.VBox):
+    """Controls above a picture. Beside the live view it hands the notebook a static twin, the picture at the default position with its alt text: what
+    GitHub, paper and a reader without a kernel see."""
+
+    def __init__(self, children: list[ipywidgets.Widget], twin: bytes, alt: str) -> None:
+        super().__init__(children)
+        self.twin, self.alt = twin, alt
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        live = super()._repr_mimebundle_(**kwargs)
+        data = live[0] if isinstance(live, tuple) else live
+        return {**data, "image/png": base64.b64encode(self.twin).decode()}, {"image/png": {"alt": self.alt}}
+
+
+def explore(draw: Callable[..., Figure], alt: str, **controls: ipywidgets.Widget) -> Explorable:
+    """Controls above a picture of `draw(**values)`; moving one calls `draw(fig=fig, **values)` and replaces the picture.
+
+    alt: what the picture shows, in words, for screen readers (a picture widget has no alt text of its own). An error in `draw` appears under the
+    picture in red: it is never swallowed.
+    """
+    fig = draw(**{name: control.value for name, control in controls.items()})
+    picture = ipywidgets.Image(value=png(fig), format="png", layout=ipywidgets.Layout(max_width="100%", object_fit="contain"))
+    fig.set_layout_engine("none")            # the layout is settled: computing it anew would take half of each frame
+    spoken = ipywidgets.HTML(f'<span style="position:absolute;width:1px;height:1px;overflow:hidden">{html.escape(alt)}</span>')
+    message = ipywidgets.HTML()
+
+    def redraw(_: Any) -> None:
+        try:
+            picture.value = png(draw(fig=fig, **{name: control.value for name, control in controls.items()}))
+            message.value = ""
+        except Exception as error:
+            message.value = f'<b style="color:#D55E00">The picture could not be drawn: {html.escape(f"{type(error).__name__}: {error}")}</b>'
+
+    for control in controls.values():
+        control.observe(redraw, names="value")
+    return Explorable([*controls.values(), picture, spoken, message], picture.value, alt)
+
+
+def slider(label: str, value: float, low: float, high: float, step: float = 0.05) -> ipywidgets.FloatSlider:
+    """A slider whose label is never cut off."""
+    return ipywidgets.FloatSlider(value=value, min=low, max=high, step=step, description=label, style=WIDE, layout=ipywidgets.Layout(width="34em"))
+
+
+def choice(label: str, options: tuple[str, ...]) -> ipywidgets.ToggleButtons:
+    """One of a few versions, all of them visible."""
+    return ipywidgets.ToggleButtons(options=options, description=label, style={**WIDE, "button_width": "auto"})
+
+
+def source(thing: Any) -> Code:
+    """The source of a function or method of the package, as it runs, for showing in a lecture."""
+    return Code(textwrap.dedent(inspect.getsource(thing)), language="python")
+
+
+# ── lecture 13a ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+def squashed_density() -> Explorable:
+    """Mean, width and formula -> density before and after squashing."""
+    return explore(
+        lecture_13a.squashed_density,
+        "Two panels. Left: density of u before squashing. Right: density of a = tanh u, exact and by the chosen formula, with its integral.",
+        mu=slider("mean μ", 0.0, -2.0, 2.0), sigma=slider("standard deviation σ", 1.0, 0.1, 3.0),
+        formula=choice("formula", lecture_13a.FORMULAS))
+
+
+def estimators() -> Explorable:
+    """Samples, width and shape of Q -> scatter of the two gradient estimators."""
+    return explore(
+        lecture_13a.estimators,
+        "Two panels. Left: Q(a) and the policy's density. Right: histograms of 2,000 gradient estimates by both estimators and the exact value.",
+        samples=ipywidgets.IntSlider(8, 1, 64, description="samples m", style=WIDE, layout=ipywidgets.Layout(width="34em")),
+        sigma=slider("standard deviation σ", 0.5, 0.1, 1.5), offset=slider("add a constant to Q", 0.0, 0.0, 3.0),
+        shape=choice("Q(a) is", lecture_13a.Q_SHAPES))
+
+
+def parameter_space() -> Explorable:
+    """A point (μ, σ) -> the policy there and the gradient of Q̂."""
+    return explore(
+        lecture_13a.parameter_space,
+        "Two panels. Left: Q(a), Q-hat and the policy. Right: map of Q-hat over mean and standard deviation with the gradient arrow.",
+        mu=slider("mean μ", -0.6, -2.0, 2.0), sigma=slider("standard deviation σ", 0.4, 0.05, 1.4))
