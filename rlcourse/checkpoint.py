@@ -14,12 +14,14 @@ import io
 import json
 import os
 import platform
+import signal
+import threading
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import gymnasium as gym
 import numpy as np
@@ -106,6 +108,26 @@ class RunFolder:
             safe = "The last checkpoint is intact" if (self.path / "checkpoint.pt").exists() else "No checkpoint had been written yet"
             raise DiskFull(f"the disk is full: {name} in {self.path} could not be written. {safe}; free some space and run the same command with "
                            "--resume (resume=True): it continues to the same bits as if nothing had happened.") from error
+
+
+class CtrlC:
+    """Ctrl-C is noted and acted on between two steps, so that no update is cut in half. A second Ctrl-C stops at once, without saving."""
+
+    pressed = False
+
+    def __enter__(self) -> "CtrlC":
+        self.main = threading.current_thread() is threading.main_thread()
+        self.before = signal.signal(signal.SIGINT, self._note) if self.main else None
+        return self
+
+    def _note(self, *_: Any) -> None:
+        if self.pressed:
+            raise KeyboardInterrupt
+        self.pressed = True
+
+    def __exit__(self, *_: Any) -> None:
+        if self.main:
+            signal.signal(signal.SIGINT, self.before)
 
 
 def versions() -> dict[str, str]:

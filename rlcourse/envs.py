@@ -46,7 +46,7 @@ def stream_seed(seed: int, stream: str, *more: int) -> int:
     """A 63-bit seed for one purpose of one run: the streams of a seed, and the same stream of two seeds, are unrelated."""
     if seed < 0:
         raise ValueError(f"seed = {seed}: seeds are 0, 1, 2, ...")
-    words = np.random.SeedSequence([seed, STREAMS.index(stream), *more]).generate_state(1, np.uint64)
+    words = np.random.SeedSequence(seed, spawn_key=(STREAMS.index(stream), *more)).generate_state(1, np.uint64)
     return int(words[0] >> np.uint64(1))
 
 

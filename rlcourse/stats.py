@@ -33,7 +33,8 @@ class History:
         return list(dict.fromkeys(row.metric for row in self.rows))
 
     def seeds(self) -> list[int]:
-        return list(dict.fromkeys(row.seed for row in self.rows))
+        """The seeds in increasing order, which is the order of the rows in `table`."""
+        return sorted({row.seed for row in self.rows})
 
     def series(self, metric: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Steps (points,) and values (points,) of one seed."""

@@ -6,9 +6,7 @@
 
 import importlib
 import shlex
-import signal
 import sys
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields
 from difflib import get_close_matches
@@ -20,7 +18,7 @@ import torch
 from tqdm import tqdm
 
 from rlcourse.buffers import ReplayBuffer
-from rlcourse.checkpoint import RunFolder, read_plan, versions
+from rlcourse.checkpoint import CtrlC, RunFolder, read_plan, versions
 from rlcourse.envs import SeededEnv, choose_device, generators, make, require_continuous, stream_seed
 from rlcourse.stats import History, Row
 
@@ -168,7 +166,10 @@ def _loop(run: Run, plan: dict, folder: RunFolder | None, progress: bool) -> His
     title = f"{plan['agent']} {plan['env']}"
     with CtrlC() as ctrl_c, tqdm(total=last, initial=run.step, disable=not progress, unit="step", file=sys.stderr, desc=title) as bar:
         while run.step < last:
-            rows = run.advance()
+            try:
+                rows = run.advance()
+            except ValueError as error:     # the guards of the equations refuse what a network of nans puts out
+                raise (_divergence(run, folder) or error) from error
             if run.step % CHECK_EVERY == 0 or run.step == last:
                 _require_finite(run, folder)
             rows += run.loss_rows() if run.step % plan["log_every"] == 0 else []
@@ -233,26 +234,6 @@ def load_agent(out: str | Path, device: str = "cpu") -> tuple[Any, str]:
     return agent, plan["env"]
 
 
-class CtrlC:
-    """Ctrl-C is noted and acted on between two steps, so that no update is cut in half. A second Ctrl-C stops at once, without saving."""
-
-    pressed = False
-
-    def __enter__(self) -> "CtrlC":
-        self.main = threading.current_thread() is threading.main_thread()
-        self.before = signal.signal(signal.SIGINT, self._note) if self.main else None
-        return self
-
-    def _note(self, *_: Any) -> None:
-        if self.pressed:
-            raise KeyboardInterrupt
-        self.pressed = True
-
-    def __exit__(self, *_: Any) -> None:
-        if self.main:
-            signal.signal(signal.SIGINT, self.before)
-
-
 def _how_to_continue(run: Run, plan: dict, folder: RunFolder | None) -> str:
     if folder is None:
         return f"stopped at step {run.step} of {plan['steps']}. Nothing was being saved, since no folder was given (out=None, --out)."
@@ -262,16 +243,26 @@ def _how_to_continue(run: Run, plan: dict, folder: RunFolder | None) -> str:
 
 def _require_finite(run: Run, folder: RunFolder | None) -> None:
     """Stop a run whose losses are nan or infinite before a checkpoint could be written with them."""
-    if not run.losses or bool(torch.isfinite(torch.stack(list(run.losses.values()))).all()):
-        return
-    name, k, value = next((name, k, value) for name, line in run.losses.items() for k, value in enumerate(line.tolist()) if not np.isfinite(value))
-    stored = "an observation or reward of the environment is not finite: look there first" if not torch.isfinite(run.buffer.data[k]).all() else \
+    if run.losses and not bool(torch.isfinite(torch.stack(list(run.losses.values()))).all()):
+        raise _divergence(run, folder)
+
+
+def _divergence(run: Run, folder: RunFolder | None) -> Diverged | None:
+    """The error that names the first loss or network with a number that is not finite, its state laid aside; None if all are finite."""
+    networks = {f"{net}.{key}": value for net, part in run.agent.state_dict().items() if isinstance(part, dict)
+                for key, value in part.items() if isinstance(value, torch.Tensor)}
+    broken = [(name, k, value.flatten().tolist()[0]) for name, tensor in {**run.losses, **networks}.items()
+              for k, copy in enumerate(tensor) for value in [copy[~torch.isfinite(copy)]] if value.numel()]
+    if not broken:
+        return None
+    name, k, value = broken[0]
+    cause = "an observation or reward of the environment is not finite: look there first" if not torch.isfinite(run.buffer.data[k]).all() else \
         "all stored observations and rewards are finite, so the networks grew: a smaller lr usually cures it, then rewards scaled to about 1 per step"
     kept = "" if folder is None else f" The state is in {folder.path / 'diverged.pt'} to look at; the last good checkpoint is untouched."
     if folder is not None:
         folder.save_aside("diverged.pt", run.state_dict())
-    raise Diverged(f"{name} of seed {run.seeds[k]} is {value} at step {run.step} (first seen; it is looked at every {CHECK_EVERY} steps). "
-                   f"Nothing can be learnt from there on. In this run {stored}.{kept}")
+    return Diverged(f"{name} of seed {run.seeds[k]} is {value} at step {run.step}, or has been for up to {CHECK_EVERY} steps. Nothing can be learnt "
+                    f"from there on. In this run {cause}.{kept}")
 
 
 def command(plan: dict, overrides: dict[str, Any]) -> str:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ast
 import base64
 import html
 import inspect
@@ -80,9 +81,14 @@ def choice(label: str, options: tuple[str, ...]) -> ipywidgets.ToggleButtons:
     return ipywidgets.ToggleButtons(options=options, description=label, style={**WIDE, "button_width": "auto"})
 
 
-def source(thing: Any) -> Code:
-    """The source of a function or method of the package, as it runs, for showing in a lecture."""
-    return Code(textwrap.dedent(inspect.getsource(thing)), language="python")
+def source(thing: Any, docstring: bool = True) -> Code:
+    """The source of a function or method of the package, as it runs, for showing in a lecture; `docstring=False` leaves its documentation out."""
+    text = textwrap.dedent(inspect.getsource(thing))
+    if not docstring:
+        first = ast.parse(text).body[0].body[0]
+        lines = text.splitlines(keepends=True)
+        text = "".join(lines[:first.lineno - 1] + lines[first.end_lineno:])
+    return Code(text, language="python")
 
 
 # ── lecture 13a ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -2,6 +2,7 @@
 
 import dataclasses
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -75,9 +76,9 @@ def test_two_mistakes_at_once_are_both_named(id):
 def test_every_property_refuses_a_mistake_on_its_own(id):
     exercise = checks.get(id)
     for prop in exercise.properties:
-        alone = dataclasses.replace(exercise, properties=(prop,))
+        alone = dataclasses.replace(exercise, properties=(prop,), mistakes=())
         assert alone.evaluate(exercise.reference).passed
-        assert any(not alone.evaluate(mistake.function).passed for mistake in exercise.mistakes), prop.id
+        assert f"property:{prop.id}" in [alone.evaluate(mistake.function).diagnosis for mistake in exercise.mistakes]
 
 
 @pytest.mark.parametrize("id", IDS)
@@ -134,11 +135,10 @@ def endless(u, mu, sigma):
 
 
 def swallowing(u, mu, sigma):
-    while True:
-        try:
-            torch.zeros(3)[5]
-        except Exception:
-            continue
+    try:
+        endless(u, mu, sigma)
+    except Exception:
+        return right(u, mu, sigma)
 
 
 def exploding(u, mu, sigma):
@@ -192,7 +192,9 @@ def test_each_slip_has_its_own_sentence(answer, diagnosis, words):
 
 @pytest.mark.parametrize("answer", [endless, swallowing])
 def test_a_function_that_never_ends_is_stopped(answer):
+    started = time.monotonic()
     report = E1.evaluate(answer, seconds=0.3)
+    assert time.monotonic() - started < 15
     assert report.diagnosis == "timeout" and "had not finished after 0.3 seconds" in str(report)
 
 

@@ -153,6 +153,7 @@ def test_train_from_the_shell_writes_its_files_and_a_table(tmp_path):
 
 
 def test_a_closed_pipe_is_no_traceback():
-    command = f"{sys.executable} -m rlcourse flatten sac | head -n 1"
+    """`true` reads nothing and is gone before the file is written."""
+    command = f"{sys.executable} -m rlcourse flatten sac | true"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, cwd=COURSE, check=False)
-    assert done.stdout.startswith('"""SAC in one file') and done.stderr == ""
+    assert (done.stdout, done.stderr) == ("", "")

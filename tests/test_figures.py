@@ -4,6 +4,7 @@ import base64
 import inspect
 import io
 import itertools
+import math
 
 import ipywidgets
 import matplotlib as mpl
@@ -14,6 +15,7 @@ from PIL import Image
 from scipy.stats import norm
 
 from rlcourse import widgets
+from rlcourse.equations import distributions
 from rlcourse.figures import lecture_13a, style
 
 WIDGETS = ("squashed_density", "estimators", "parameter_space")
@@ -160,5 +162,9 @@ def test_quantities_are_told_apart_by_colour_and_by_stroke_or_grey():
 
 
 def test_source_shows_the_running_code():
-    assert "logsigmoid" in widgets.source(lecture_13a.tanh_log_det).data
+    whole, code = (widgets.source(lecture_13a.tanh_log_det, docstring=shown).data for shown in (True, False))
+    assert "logsigmoid" in code and "Limits:" in whole and '"""' not in code
+    scope = {"torch": torch, "math": math, **vars(distributions)}
+    exec(code, scope)
+    assert torch.equal(scope["tanh_log_det"](torch.ones(1, 2)), lecture_13a.tanh_log_det(torch.ones(1, 2)))
     assert torch.equal(lecture_13a.tanh_log_det(torch.zeros(1, 2)), torch.zeros(1))

@@ -33,7 +33,7 @@ PLANTED = {
     "rlcourse/checks/lecture_77/sq.py": 'EXERCISE = Exercise(id="77.1", tags=("[77.1]",))\n',
     "notebooks/source/77_squares.py": (
         '# %% [markdown]\n# ## The square\n# $$x^2 \\tag{77.1}$$\n\n'
-        '# %% tags=["derivation"]\nDerivation("A square", tag="77.3", start=x)\n'
+        '# %% tags=["derivation"]\nDerivation("A square", tag="77.3", start=x)  # see [77.10]\n'
     ),
     "tests/test_squares.py": "def area(x):\n    return squares.square(x)\n\n\ndef test_area():\n    assert area(2) == 4\n",
 }
@@ -54,7 +54,7 @@ def test_an_entry_joins_lecture_code_use_test_and_exercise(planted):
     assert first.used == ["rlcourse/agents/sq.py:3 SQ.update"]
     assert first.tests == ["tests/test_squares.py:5 test_area"]
     assert first.exercises == ["rlcourse/checks/lecture_77/sq.py:1 exercise 77.1"]
-    assert [entry.tag for entry in equation_index.build(planted)] == ["77.1", "77.2", "77.3"]
+    assert [entry.tag for entry in equation_index.build(planted)] == ["77.1", "77.2", "77.3", "77.10"]
 
 
 def test_what_is_missing_is_said(planted):

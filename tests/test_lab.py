@@ -211,7 +211,8 @@ def test_the_persons_own_jupyter_is_not_read(course, monkeypatch):
     monkeypatch.setenv("KEPT", "yes")
     env = lab.environment(course / "my/.jupyter")
     assert "JUPYTER_TOKEN" not in env and env["KEPT"] == "yes"
-    assert all(Path(env[name]).is_relative_to(course / "my/.jupyter") for name in lab.FOLDERS)
+    for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR", "MPLCONFIGDIR"):
+        assert Path(env[name]).is_relative_to(course / "my/.jupyter")
 
 
 def test_a_browser_is_opened_only_where_there_is_a_screen(monkeypatch):

@@ -61,8 +61,8 @@ def test_a_history_comes_back_from_csv_bit_for_bit(tmp_path):
 
 def test_a_table_has_one_row_per_seed_and_one_column_per_step():
     steps, values = HISTORY.table("eval_return")
-    assert steps.tolist() == [10, 20, 30] and HISTORY.seeds() == [4, 2]
-    np.testing.assert_allclose(values, [[14.1, 24.1, 34.1], [12.1, 22.1, 32.1]])
+    assert steps.tolist() == [10, 20, 30] and HISTORY.seeds() == [2, 4]
+    np.testing.assert_allclose(values, [[12.1, 22.1, 32.1], [14.1, 24.1, 34.1]])
     assert HISTORY.metrics() == ["eval_return", "episode_return", "loss"]
     assert [part.tolist() for part in HISTORY.series("episode_return", 2)] == [[17], [-1e-300]]
 

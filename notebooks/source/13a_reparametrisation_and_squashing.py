@@ -31,8 +31,8 @@ from rlcourse.agents import sac
 from rlcourse.equations.distributions import TanhGaussian, tanh_log_det
 from rlcourse.figures import lecture_13a as fig
 from rlcourse.figures import style, training
-from rlcourse.notation import D, DensityWorld, Derivation, E, H, N, P, Phi, TanhN, atanh, det_jacobian, erratum, evaluate, exp, function
-from rlcourse.notation import integral, jump, log, partial, positive, real, softplus, summary, tanh
+from rlcourse.notation import D, DensityWorld, Derivation, E, H, N, P, Phi, TanhN, atanh, det_jacobian, erratum, evaluate
+from rlcourse.notation import exp, function, integral, jump, log, partial, positive, real, softplus, summary, tanh
 from rlcourse.stats import History, mean_interval
 from rlcourse.train import train
 
@@ -79,21 +79,23 @@ widgets.parameter_space()
 
 # %% tags=["derivation"] rows=["S0-22:D", "S0-25:D"] slideshow={"slide_type": "subslide"}
 Qsa, Qhat = function("Q", s, a), function("Qhat", s, mu, sigma)
-mu_s, sigma_s = function("mu", theta, s, subscripts=1)(theta, s), function("sigma", theta, s, subscripts=1, is_positive=True)(theta, s)
+mu_s = function("mu", theta, s, subscripts=1)(theta, s)
+sigma_s = function("sigma", theta, s, subscripts=1, is_positive=True)(theta, s)
 
 epg = (
-    Derivation("The expected policy gradient is a chain rule", "13.2", D(theta, E(a, N(mu_s, sigma_s), Qsa(s, a))))
+    Derivation("The expected policy gradient is a chain rule", "13.2",
+               D(theta, E(a, N(mu_s, sigma_s), Qsa(s, a))))
     .define(Qhat(s, mu, sigma), E(a, N(mu, sigma), Qsa(s, a)))
     .step(D(theta, Qhat(s, mu_s, sigma_s)), because="this is Q̂ [13.1] at the parameters μ_θ(s), σ_θ(s)")
-    .step(
-        D(theta, mu_s) * partial(Qhat, mu)(s, mu_s, sigma_s) + D(theta, sigma_s) * partial(Qhat, sigma)(s, mu_s, sigma_s),
-        because="chain rule: θ acts through μ and through σ only",
-    )
+    .step(D(theta, mu_s) * partial(Qhat, mu)(s, mu_s, sigma_s)
+          + D(theta, sigma_s) * partial(Qhat, sigma)(s, mu_s, sigma_s),
+          because="chain rule: θ acts through μ and through σ only")
 )
 epg
 
 # %% rows=["S0-22:N"] slideshow={"slide_type": "subslide"}
-# Predict: shrink sigma by 10. By how much does the gradient in mu approach Q'(mu), the deterministic one: by 10, or by 100?
+# Predict: shrink sigma by 10. By how much does the gradient in mu approach the deterministic one,
+# Q'(mu): by 10, or by 100?
 centre, (_, slope) = 0.3, fig.q_function("smooth")
 for width in (1.0, 0.1, 0.01):
     gap = fig.expected_q(np.array(centre), np.array(width))[1] - slope(centre)
@@ -125,30 +127,37 @@ widgets.estimators()
 # %% tags=["derivation"] rows=["S0-23:D", "S0-26:D"] slideshow={"slide_type": "subslide"}
 pathwise = (
     Derivation("The pathwise gradient, in the mean", "13.3", D(mu, E(a, N(mu, sigma), Q(a))))
-    .step(D(mu, E(eps, N(0, 1), Q(mu + sigma * eps))), because="reparametrise: a = μ + σε has the law N(μ, σ²)")
-    .step(E(eps, N(0, 1), partial(Q)(mu + sigma * eps)), because="the noise does not depend on μ, so the derivative goes inside")
+    .step(D(mu, E(eps, N(0, 1), Q(mu + sigma * eps))),
+          because="reparametrise: a = μ + σε has the law N(μ, σ²)")
+    .step(E(eps, N(0, 1), partial(Q)(mu + sigma * eps)),
+          because="the noise does not depend on μ, so the derivative goes inside")
     .fails_without("Q has no jumps", DensityWorld(mu=0, sigma=1, Q=jump(at=0.5)))
 )
 pathwise_sigma = (
     Derivation("... and in the standard deviation", "13.3", D(sigma, E(a, N(mu, sigma), Q(a))))
-    .step(E(eps, N(0, 1), eps * partial(Q)(mu + sigma * eps)), because="the same path; the inner derivative of μ + σε by σ is ε")
+    .step(E(eps, N(0, 1), eps * partial(Q)(mu + sigma * eps)),
+          because="the same path; the inner derivative of μ + σε by σ is ε")
 )
 display(pathwise, pathwise_sigma)
 
 # %% tags=["derivation"] rows=["S0-23:D"] slideshow={"slide_type": "subslide"}
 score = (
     Derivation("The score function, from the same start", "13.4", D(mu, E(a, N(mu, sigma), Q(a))))
-    .step(E(a, N(mu, sigma), Q(a) * D(mu, log(N(mu, sigma).pdf(a)))), because="keep the samples: ∇p = p ∇ log p")
-    .step(E(a, N(mu, sigma), Q(a) * ((a - mu) / sigma**2)), because="log N is −(a − μ)²/(2σ²) plus terms without μ")
-    .step(E(eps, N(0, 1), partial(Q)(mu + sigma * eps)), because="integrate by parts: the derivative moves from the density to Q")
+    .step(E(a, N(mu, sigma), Q(a) * D(mu, log(N(mu, sigma).pdf(a)))),
+          because="keep the samples: ∇p = p ∇ log p")
+    .step(E(a, N(mu, sigma), Q(a) * ((a - mu) / sigma**2)),
+          because="log N is −(a − μ)²/(2σ²) plus terms without μ")
+    .step(E(eps, N(0, 1), partial(Q)(mu + sigma * eps)),
+          because="integrate by parts: the derivative moves from the density to Q")
 )
 score
 
 # %% rows=["S0-23:N"] slideshow={"slide_type": "subslide"}
-# In code the trick is the absence of code: sample epsilon, build the action, call backward. One forward pass over a batch.
+# In code the trick is the absence of code: sample epsilon, build the action, call backward.
+# One forward pass over a batch of independent noise.
 generator = torch.Generator().manual_seed(0)
 mean, std = torch.tensor(0.3, requires_grad=True), torch.tensor(0.5, requires_grad=True)
-action = mean + std * torch.randn(200_000, generator=generator)      # the noise knows nothing of mean and std
+action = mean + std * torch.randn(200_000, generator=generator)    # noise that knows no mean and std
 (torch.sin(2 * action) - 0.3 * action**2).mean().backward()
 _, exact_mean, exact_std = fig.expected_q(np.array(0.3), np.array(0.5))
 print(f"d/dmu     pathwise {mean.grad:.2f}   exact {exact_mean:.2f}")
@@ -157,13 +166,14 @@ print(f"d/dsigma  pathwise {std.grad:.2f}   exact {exact_std:.2f}")
 # %% tags=["erratum"] rows=["S0-31:N"] slideshow={"slide_type": "subslide"}
 erratum(
     "σ, not σ²", "the variance of the sampled action is σ²",
-    printed=E(eps, N(0, 1), (sigma**2 * eps) ** 2), correct=E(eps, N(0, 1), (sigma * eps) ** 2), truth=sigma**2,
+    printed=E(eps, N(0, 1), (sigma**2 * eps) ** 2),
+    correct=E(eps, N(0, 1), (sigma * eps) ** 2), truth=sigma**2,
     worlds=[DensityWorld(sigma=0.5), DensityWorld(sigma=1)],
-    why="The off-policy slides sample μ + σ² ε beside a density with variance σ². A sampler takes a standard deviation, a density is usually written "
-        "with a variance, and at σ = 1 nobody notices.",
+    why="The off-policy slides sample μ + σ² ε beside a density with variance σ². A sampler takes a standard "
+        "deviation, a density is usually written with a variance, and at σ = 1 nobody notices.",
 )
 
-# %% [markdown] slideshow={"slide_type": "fragment"}
+# %% [markdown] slideshow={"slide_type": "subslide"}
 # **When it is wrong.** One step used that $Q$ has no jumps. For a step, the slope is zero almost everywhere, so every pathwise sample is zero, while the true
 # derivative is the density at the jump (the line under the first derivation). A kink does no harm. The score function minds neither.
 #
@@ -184,14 +194,23 @@ erratum(
 # %% tags=["widget"] slideshow={"slide_type": "subslide"} rows=["S0-31:W"]
 widgets.squashed_density()
 
+# %% tags=["derivation"] rows=["S0-31:D"] slideshow={"slide_type": "subslide"}
+below = (
+    Derivation("Start from what cannot go wrong: the probability of an action below x", "13.5",
+               P(u, N(mu, sigma), tanh(u) <= x))
+    .step(P(u, N(mu, sigma), u <= atanh(x)), because="tanh is increasing: undo it on both sides")
+    .step(Phi((atanh(x) - mu) / sigma), because="standardise u; Φ is the normal distribution function")
+)
+below
+
 # %% tags=["derivation"] rows=["S0-31:D", "S0-40:D"] slideshow={"slide_type": "subslide"}
 density = (
     Derivation("Density of a squashed Gaussian", "13.5", log(pi(x)))
     .define(pi(x), D(x, P(u, N(mu, sigma), tanh(u) <= x)))
-    .step(log(D(x, P(u, N(mu, sigma), u <= atanh(x)))), because="tanh is increasing: undo it on both sides")
-    .step(log(D(x, Phi((atanh(x) - mu) / sigma))), because="standardise u; Φ is the normal distribution function")
+    .step(log(D(x, Phi((atanh(x) - mu) / sigma))), because="the probability below x, from the last derivation")
     .step(log(N(mu, sigma).pdf(atanh(x)) * D(x, atanh(x))), because="chain rule; Φ′ is the normal density")
-    .step(log(N(mu, sigma).pdf(atanh(x)) / (1 - x**2)), because="the slope of atanh is one over the slope of tanh, 1 − x²")
+    .step(log(N(mu, sigma).pdf(atanh(x)) / (1 - x**2)),
+          because="the slope of atanh is one over the slope of tanh, 1 − x²")
     .step(log(N(mu, sigma).pdf(atanh(x))) - log(1 - x**2), because="logarithm of a fraction")
     .implements(TanhGaussian.log_prob, lambda mu, sigma, x: (TanhGaussian(mu, sigma), x))
 )
@@ -199,8 +218,10 @@ density
 
 # %% tags=["derivation"] rows=["S0-31:D"] slideshow={"slide_type": "subslide"}
 jacobian = (
-    Derivation("Two actions: a diagonal Jacobian, so the corrections add up", "13.5", log(det_jacobian((u1, u2), (tanh(u1), tanh(u2)))))
-    .step(log((1 - tanh(u1) ** 2) * (1 - tanh(u2) ** 2)), because="each action depends on its own u: the product of the diagonal", worlds="symbolic")
+    Derivation("Two actions: a diagonal Jacobian, so the corrections add up", "13.5",
+               log(det_jacobian((u1, u2), (tanh(u1), tanh(u2)))))
+    .step(log((1 - tanh(u1) ** 2) * (1 - tanh(u2) ** 2)),
+          because="each action depends on its own u: the product of the diagonal", worlds="symbolic")
     .step(log(1 - tanh(u1) ** 2) + log(1 - tanh(u2) ** 2), because="logarithm of a product")
 )
 jacobian
@@ -211,11 +232,11 @@ erratum(
     printed=integral(a, -1, 1, N(mu, sigma).pdf(atanh(a)) / (1 - tanh(a) ** 2)),
     correct=integral(a, -1, 1, N(mu, sigma).pdf(atanh(a)) / (1 - a**2)), truth=1,
     worlds=[DensityWorld(mu=0, sigma=1), DensityWorld(mu=0.5, sigma=0.5), DensityWorld(mu=0, sigma=0.3)],
-    why="The off-policy slides subtract log(1 − tanh²(a)). But a is already the tanh of something. One letter on both sides of the squash is how it "
-        "happens, and with a small σ the result looks right.",
+    why="The off-policy slides subtract log(1 − tanh²(a)). But a is already the tanh of something. One letter on "
+        "both sides of the squash is how it happens, and with a small σ the result looks right.",
 )
 
-# %% [markdown] slideshow={"slide_type": "fragment"}
+# %% [markdown] slideshow={"slide_type": "subslide"}
 # **Now** [exercise 13.1](../exercises/13a_reparametrisation_and_squashing.ipynb) (15 minutes): the log-density, batch and dimensions included.
 #
 # **Take away:** divide by the squeeze, $1 - a^2$; then add the density up before you believe it.
@@ -235,23 +256,26 @@ fig.log_det_error()
 stable = (
     Derivation("The log-determinant without cancellation", "13.6", log(1 - tanh(u) ** 2))
     .step(log(4 / (exp(u) + exp(-u)) ** 2), because="1 − tanh² u = 1/cosh² u", worlds="symbolic")
-    .step(2 * (log(2) - log(exp(u) + exp(-u))), because="logarithm of a fraction and of a square", worlds="symbolic")
+    .step(2 * (log(2) - log(exp(u) + exp(-u))),
+          because="logarithm of a fraction and of a square", worlds="symbolic")
     .step(2 * (log(2) - u - log(1 + exp(-2 * u))), because="take e^u out of the sum", worlds="symbolic")
-    .step(2 * (log(2) - u - softplus(-2 * u)), because="softplus(z) is log(1 + e^z), which libraries compute without overflow", worlds="symbolic")
+    .step(2 * (log(2) - u - softplus(-2 * u)),
+          because="softplus(z) is log(1 + e^z), which libraries compute without overflow", worlds="symbolic")
     .implements(tanh_log_det)
 )
 stable
 
 # %% slideshow={"slide_type": "subslide"} rows=["S0-31:D"] tags=["code"]
-widgets.source(tanh_log_det)
+widgets.source(tanh_log_det, docstring=False)
 
 # %% rows=["S0-31:N"] slideshow={"slide_type": "subslide"}
 values = torch.tensor([[1.0], [5.0], [10.0], [20.0]])
 print("     u   1 - tanh(u)^2   its log in float32   padded with 1e-6   stable")
 for value, naive, right in zip(values, 1 - torch.tanh(values) ** 2, tanh_log_det(values)):
-    print(f"{value.item():6.0f} {naive.item():15.1e} {naive.log().item():20.3f} {(naive + 1e-6).log().item():18.3f} {right.item():8.3f}")
+    logs = f"{naive.log().item():20.3f} {(naive + 1e-6).log().item():18.3f} {right.item():8.3f}"
+    print(f"{value.item():6.0f} {naive.item():15.1e} {logs}")
 
-# %% [markdown] slideshow={"slide_type": "fragment"}
+# %% [markdown] slideshow={"slide_type": "subslide"}
 # The padding $10^{-6}$ of many codebases removes the infinity, and with it the truth: nearly 5 nats at $u = 10$, with a gradient of zero. The rewriting costs nothing.
 # Note what the function does *not* take: the action. Inverting tanh at 0.9999999 would lose the digits that were protected.
 #
@@ -271,18 +295,22 @@ fig.entropy_against_sigma()
 entropy = (
     Derivation("Entropy of a squashed Gaussian", "13.7", H(TanhN(mu, sigma)))
     .step(E(a, TanhN(mu, sigma), -log(TanhN(mu, sigma).pdf(a))), because="definition of the entropy")
-    .step(E(u, N(mu, sigma), -log(N(mu, sigma).pdf(u)) + log(1 - tanh(u) ** 2)), because="[13.5] with a = tanh u")
-    .step(H(N(mu, sigma)) + E(u, N(mu, sigma), log(1 - tanh(u) ** 2)), because="the first term is the Gaussian's entropy")
+    .step(E(u, N(mu, sigma), -log(N(mu, sigma).pdf(u)) + log(1 - tanh(u) ** 2)),
+          because="[13.5] with a = tanh u")
+    .step(H(N(mu, sigma)) + E(u, N(mu, sigma), log(1 - tanh(u) ** 2)),
+          because="the first term is the Gaussian's entropy")
 )
 entropy
 
 # %% tags=["erratum"] rows=["S0-31:N"] slideshow={"slide_type": "subslide"}
 erratum(
     "A log-density is not an entropy", "the term under the brace is the entropy of u",
-    printed=log(N(mu, sigma).pdf(u)), correct=E(u, N(mu, sigma), -log(N(mu, sigma).pdf(u))), truth=H(N(mu, sigma)),
+    printed=log(N(mu, sigma).pdf(u)),
+    correct=E(u, N(mu, sigma), -log(N(mu, sigma).pdf(u))), truth=H(N(mu, sigma)),
     worlds=[DensityWorld(mu=0, sigma=1, u=0.5), DensityWorld(mu=0, sigma=1, u=2)],
-    why="A brace on the off-policy slides calls log N(atanh a) the Gaussian entropy. Entropy is the expectation of minus that. The name tempts one to use "
-        "the Gaussian's closed form and stop; the correction is negative and has none.",
+    why="A brace on the off-policy slides calls log N(atanh a) the Gaussian entropy. Entropy is the expectation of "
+        "minus that. The name tempts one to use the Gaussian's closed form and stop; the correction is negative and "
+        "has none.",
 )
 
 # %% tags=["derivation"] rows=["S0-31:D"] slideshow={"slide_type": "subslide"}
@@ -293,12 +321,14 @@ bounds = (
     .define(x_y(y), 2 * (y - low) / (high - low) - 1)
     .step(log(D(y, P(u, N(mu, sigma), tanh(u) <= x_y(y)))), because="solve the inequality for tanh u")
     .step(log(TanhN(mu, sigma).pdf(x_y(y)) * D(y, x_y(y))), because="chain rule; the density is [13.5]")
-    .step(log(TanhN(mu, sigma).pdf(x_y(y))) - log((high - low) / 2), because="y is (high − low)/2 times as wide as x")
-    .implements(TanhGaussian.log_prob, lambda mu, sigma, low, high, y: (TanhGaussian(mu, sigma, low, high), y))
+    .step(log(TanhN(mu, sigma).pdf(x_y(y))) - log((high - low) / 2),
+          because="y is (high − low)/2 times as wide as x")
+    .implements(TanhGaussian.log_prob,
+                lambda mu, sigma, low, high, y: (TanhGaussian(mu, sigma, low, high), y))
 )
 bounds
 
-# %% [markdown] slideshow={"slide_type": "fragment"}
+# %% [markdown] slideshow={"slide_type": "subslide"}
 # Entropy falls, from 0.67 to 0.00 nats: past $\sigma \approx 0.9$ the extra noise is pressed against the edges, and the policy becomes a coin flip.
 # A reward for entropy therefore also keeps $\sigma$ from running away. Leave out the bounds' constant and the density integrates to 2 for a bound of 2.
 #
@@ -326,18 +356,23 @@ widgets.source(sac.SAC.update)
 # *Predict:* a random policy collects about $-1200$ an episode. Where will the agent be at the end, and which way will $\alpha$ move?
 
 # %% tags=["experiment"] slideshow={"slide_type": "subslide"} rows=["S0-40:E"] alt="Return of SAC on Pendulum-v1 over environment steps for three seeds in grey and their mean with a 95 percent interval; it rises from below -1200 to above -250."
-history = train("sac", "Pendulum-v1", seeds=[0, 1, 2], steps=5000, config=dict(hidden=(64, 64), lr=1e-3, learning_starts=500), evaluate_every=500)
+config = dict(hidden=(64, 64), lr=1e-3, learning_starts=500)
+history = train("sac", "Pendulum-v1", seeds=[0, 1, 2], steps=5000, config=config, evaluate_every=500,
+                log_every=100)
 final = mean_interval(history.table("eval_return")[1][:, -1])
 print("mean over three seeds better than -250:", final.mean > -250)
-training.learning_curve(history, f"Three seeds: {final.mean:.0f}, 95 % interval {final.low:.0f} to {final.high:.0f}")
+result = f"Three seeds: {final.mean:.0f}, 95 % interval {final.low:.0f} to {final.high:.0f}"
+training.learning_curve(history, result)
 
 # %% tags=["experiment"] slideshow={"slide_type": "subslide"} rows=["S0-40:E"] alt="Left: the temperature alpha falls from 1 and levels off. Right: the policy's entropy falls until it meets its target of minus one nat, the dotted line."
 training.temperature(history, target_entropy=-1.0)
 
 # %% tags=["figure", "hide-input"] slideshow={"slide_type": "subslide"} rows=["S0-40:E"] alt="Return of SAC on HalfCheetah-v5 over environment steps, mean of three seeds with a 95 percent interval and the three single runs in grey; it rises from about zero to several thousand."
-# Pendulum takes seconds, a running robot an hour: this run was made before the lecture, with the command in the title (versions and seeds: config.json)
+# Pendulum takes seconds, a running robot an hour: this run was made before the lecture, with the command in the
+# title. Versions and seeds are in config.json, beside the numbers.
 folder = training.stored("sac-HalfCheetah-v5")
-training.learning_curve(History.from_csv(folder / "rows.csv"), json.loads((folder / "config.json").read_text())["command"])
+command = json.loads((folder / "config.json").read_text())["command"]
+training.learning_curve(History.from_csv(folder / "rows.csv"), command)
 
 # %% tags=["figure", "hide-input"] slideshow={"slide_type": "subslide"} alt="Short animation: the trained HalfCheetah runs to the right."
 Image(filename=folder / "animation.gif")
@@ -354,8 +389,9 @@ Image(filename=folder / "animation.gif")
 # %% slideshow={"slide_type": "fragment"} rows=["S0-40:N"]
 for value in (0.0, 1.0, 3.0, 5.0, 8.0):
     raw = torch.tensor([value], dtype=torch.float64, requires_grad=True)
-    slope, pull = (torch.autograd.grad(out, raw)[0].item() for out in (torch.tanh(raw), tanh_log_det(raw)))
-    print(f"u = {value:.0f}   a = {np.tanh(value):.5f}   da/du = {slope:.1e}   slope of log(1 - a^2): {pull:+.2f}")
+    outputs = (torch.tanh(raw), tanh_log_det(raw))
+    slope, pull = (torch.autograd.grad(out, raw)[0].item() for out in outputs)
+    print(f"u = {value:.0f}  a = {np.tanh(value):.5f}  da/du = {slope:.1e}  d log(1 - a^2)/du = {pull:+.2f}")
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## What the sources say, and what holds
@@ -370,13 +406,15 @@ for value in (0.0, 1.0, 3.0, 5.0, 8.0):
 # | the map must be bijective | for the density, yes; the pathwise gradient needs no inverse |
 
 # %% tags=["erratum", "derivation"] slideshow={"slide_type": "subslide"} rows=["S0-23:N"]
-for data in ([0.0, 3.0, 3.0], [1.0, 1.0, 4.0]):                      # same sum, same sum of squares
-    print(f"{data}: log-likelihood {torch.distributions.Normal(0.7, 1.3).log_prob(torch.tensor(data)).sum():.3f}")
+for data in ([0.0, 3.0, 3.0], [1.0, 1.0, 4.0]):                  # same sum, same sum of squares
+    likelihood = torch.distributions.Normal(0.7, 1.3).log_prob(torch.tensor(data)).sum()
+    print(f"{data}: log-likelihood {likelihood:.3f}")
 edge = evaluate(P(u, N(0, 50), tanh(u) >= 0.999), DensityWorld())
 print(f"sigma = 50: P(a > 0.999) = {edge:.3f}: close to a coin flip between -1 and 1, and never an atom")
 square = (
     Derivation("No inverse needed: the action u²", "13.3", D(mu, E(u, N(mu, sigma), Q(u**2))))
-    .step(E(eps, N(0, 1), 2 * (mu + sigma * eps) * partial(Q)((mu + sigma * eps) ** 2)), because="the path is smooth; that u² forgets a sign is no obstacle")
+    .step(E(eps, N(0, 1), 2 * (mu + sigma * eps) * partial(Q)((mu + sigma * eps) ** 2)),
+          because="the path is smooth; that u² forgets a sign is no obstacle")
 )
 square
 

@@ -106,7 +106,7 @@ def _lectures(course: Path) -> Iterator[tuple[str, str, str, str]]:
         heading = ""
         for line, cell in cells(path.read_text()):
             heading = next(iter(re.findall(r"^# #+ (.+)$", cell, re.MULTILINE)), heading)
-            derived = re.findall(rf"""tag\s*=\s*["']\[?({NUMBER})""", cell)
+            derived = re.findall(rf"""(?:tag\s*=\s*|Derivation\(\s*"[^"]*",\s*)["']\[?({NUMBER})""", cell)
             for tag in dict.fromkeys(derived + tags_in(cell)):
                 yield "lecture", tag, _place(course, path, line, heading), ""
 

@@ -238,6 +238,7 @@ class Integral(Operator):
 
 
 def integral(variable: Variable, low: object, high: object, body: object) -> Integral:
+    """∫ body d(variable) from low to high: integral(a, -1, 1, pi(a))."""
     return Integral(variable, (as_written(low), as_written(high)), body)
 
 
@@ -265,6 +266,7 @@ class JacobianDet(Operator):
 
 
 def det_jacobian(inputs: tuple, outputs: tuple) -> JacobianDet:
+    """Determinant of the matrix ∂(outputs)/∂(inputs): det_jacobian((u1, u2), (tanh(u1), tanh(u2)))."""
     return JacobianDet(tuple(inputs), tuple(outputs))
 
 

@@ -103,6 +103,8 @@ def _enclose(text: str, marks: str = "+-−") -> str:
 
 
 class UnicodePrinter(StrPrinter):
+    """Prints sympy's own leaves (symbols, numbers) as Unicode text."""
+
     def _print_Symbol(self, expr: sp.Symbol) -> str:
         return pretty_symbol(expr.name)
 

@@ -34,8 +34,8 @@ def markdown(derivation) -> str:
     chain = lines(derivation)
     rows = [line.latex + (rf" && \quad ({line.number})" if line.number else "") for line in chain]
     formula = "\n".join(["$$", r"\begin{aligned}", " \\\\[4pt]\n".join(rows), r"\end{aligned}", "$$"])
-    reasons = [f"{line.number}. {line.because} &nbsp; ✓ *{line.how}*" for line in chain if line.number]
-    notes = [f"- {note}" for note in _notes(derivation, "`{}`")]
+    reasons = [f"{line.number}. {line.because}" for line in chain if line.number]
+    notes = [f"- {note}" for note in [*_checks(chain), *_notes(derivation, "`{}`")]]
     return "\n\n".join(["\n".join(part) for part in ([f"**{derivation.title}** \\[{derivation.tag}\\]"], [formula], reasons, notes) if part])
 
 
@@ -66,9 +66,18 @@ def plain_text(derivation) -> str:
     """The whole chain for a terminal."""
     chain = lines(derivation)
     rows = [f"  {line.text}" + (f"    ({line.number})" if line.number else "") for line in chain]
-    reasons = [f"  ({line.number}) {line.because}  ✓ {line.how}" for line in chain if line.number]
-    notes = [f"  {note}" for note in _notes(derivation, "{}")]
+    reasons = [f"  ({line.number}) {line.because}" for line in chain if line.number]
+    notes = [f"  {note}" for note in [*_checks(chain), *_notes(derivation, "{}")]]
     return "\n".join([f"{derivation.title} [{derivation.tag}]", *rows, *reasons, *notes])
+
+
+def _checks(chain: list[Line]) -> list[str]:
+    """How the steps were checked; steps that were checked alike share a line."""
+    ways: dict[str, list[str]] = {}
+    for line in chain:
+        if line.number:
+            ways.setdefault(line.how, []).append(f"({line.number})")
+    return [f"✓ {', '.join(numbers)} {how}" for how, numbers in ways.items()]
 
 
 def _notes(derivation, code: str) -> list[str]:
@@ -76,7 +85,7 @@ def _notes(derivation, code: str) -> list[str]:
         f"Without “{r.assumption}” step {r.number} fails: {r.world} gives {_short(r.left)} before it and {_short(r.right)} after."
         for r in derivation.removed
     ]
-    return without + [f"The last line is computed by {code.format(b.name)} ✓ {b.how}" for b in derivation.bindings]
+    return without + [f"✓ The last line is computed by {code.format(b.name)}: {b.how}" for b in derivation.bindings]
 
 
 def _short(value: float) -> str:

@@ -46,6 +46,7 @@ def compare(left: sp.Basic, right: sp.Basic, relation: str, worlds: Worlds, defi
 
 
 def power_of_ten(value: float) -> str:
+    """1e-9 for 1e-09: a tolerance as it is printed."""
     return f"{value:.0e}".replace("e-0", "e-")
 
 

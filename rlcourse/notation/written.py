@@ -55,6 +55,7 @@ class AsWritten(Writes):
 
 
 def as_written(value: object) -> sp.Expr:
+    """A number or expression as an expression that keeps the form in which it was typed."""
     return sp.sympify(value)
 
 
@@ -163,10 +164,14 @@ class WrittenFunction(AsWritten, sp.Function):
 
 
 class log(WrittenFunction):
+    """The natural logarithm, as written."""
+
     plain = staticmethod(sp.log)
 
 
 class exp(WrittenFunction):
+    """The exponential function, printed e^x, as written."""
+
     plain = staticmethod(sp.exp)
 
     def _write(self, pen: LatexPen, exponent: str | None = None) -> str:
@@ -174,18 +179,26 @@ class exp(WrittenFunction):
 
 
 class tanh(WrittenFunction):
+    """The hyperbolic tangent, as written."""
+
     plain = staticmethod(sp.tanh)
 
 
 class atanh(WrittenFunction):
+    """The inverse of tanh, on (−1, 1), as written."""
+
     plain = staticmethod(sp.atanh)
 
 
 class sin(WrittenFunction):
+    """The sine, as written."""
+
     plain = staticmethod(sp.sin)
 
 
 class cos(WrittenFunction):
+    """The cosine, as written."""
+
     plain = staticmethod(sp.cos)
 
 
@@ -202,4 +215,5 @@ class Phi(WrittenFunction):
 
 
 def sqrt(value: object) -> WrittenPow:
+    """√value, as written."""
     return WrittenPow(value, sp.S.Half)
