@@ -230,7 +230,9 @@ def load_agent(out: str | Path, device: str = "cpu") -> tuple[Any, str]:
     env = make(plan["env"])
     agent = agent_class(cfg, env.observation_space.shape[0], env.action_space.shape[0], plan["seeds"], choose_device(device))
     env.close()
-    agent.load_state_dict(torch.load(Path(out) / "checkpoint.pt", weights_only=True, map_location=device)["agent"])
+    state = torch.load(Path(out) / "checkpoint.pt", weights_only=True, map_location="cpu")["agent"]
+    state["noise"] = state["noise"] if agent.where["device"].type == torch.device(plan["device"]).type else []     # generators differ by device
+    agent.load_state_dict(state)
     return agent, plan["env"]
 
 

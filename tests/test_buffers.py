@@ -48,8 +48,8 @@ def test_shapes_lead_with_the_seeds():
 
 @pytest.mark.parametrize(("added", "first"), [(4, 0), (10, 0), (13, 3)], ids=["filling", "full", "wrapped"])
 def test_the_last_capacity_transitions_are_sampled_and_no_others(added, first):
-    times = filled(added).sample(500).obs[..., 0]
-    assert {int(t) for t in times.flatten()} == set(range(first, added))
+    obs = filled(added).sample(500).obs
+    assert {(int(t), int(k)) for t, k in obs.flatten(0, 1)} == {(t, k) for t in range(first, added) for k in SEEDS}
 
 
 def test_sampling_is_uniform():

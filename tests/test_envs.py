@@ -13,7 +13,8 @@ from rlcourse.envs import EnvironmentProblem, RenderingUnavailable, SeededEnv, c
 
 @pytest.mark.parametrize(
     ("asked", "offered"),
-    [("HalfCheeta-v5", "HalfCheetah-v5"), ("HalfCheetah-v9", "HalfCheetah-v5"), ("pendulum-v1", "Pendulum-v1"), ("Pendulum", "Pendulum-v1"), ("Hoper", "Hopper-v5")],
+    [("HalfCheeta-v5", "HalfCheetah-v5"), ("HalfCheetah-v9", "HalfCheetah-v5"), ("pendulum-v1", "Pendulum-v1"), ("Pendulum", "Pendulum-v1"),
+    ("Hoper", "Hopper-v5")],
 )
 def test_an_unknown_environment_is_answered_with_the_nearest_names(asked, offered):
     with pytest.raises(EnvironmentProblem, match=f"{asked!r}.*Did you mean .*{offered}"):

@@ -186,8 +186,8 @@ def test_the_target_entropy_defaults_to_minus_the_number_of_actions():
     assert SAC(replace(TINY, target_entropy=-0.5), OBS, ACT, [0]).target_entropy == -0.5
 
 
-@pytest.mark.parametrize(("name", "value"), [("lr", 0), ("gamma", 1.1), ("tau", 0), ("batch_size", 0), ("hidden", ()), ("dtype", "int64"),
-                                             ("learning_starts", 0), ("initial_alpha", 0.0), ("log_std_max", -30)])
+@pytest.mark.parametrize(("name", "value"), [("lr", 0), ("gamma", 1.1), ("tau", 0), ("batch_size", 0), ("hidden", ()), ("hidden", 64),
+                                             ("dtype", "int64"), ("learning_starts", 0), ("initial_alpha", 0.0), ("log_std_max", -30)])
 def test_a_hyper_parameter_that_cannot_work_is_refused_by_name(name, value):
     with pytest.raises(ValueError, match=f"SACConfig: {name.replace('max', 'min')} = "):
         SACConfig(**{name: value})

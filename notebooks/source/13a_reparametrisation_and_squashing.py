@@ -391,7 +391,7 @@ for value in (0.0, 1.0, 3.0, 5.0, 8.0):
     raw = torch.tensor([value], dtype=torch.float64, requires_grad=True)
     outputs = (torch.tanh(raw), tanh_log_det(raw))
     slope, pull = (torch.autograd.grad(out, raw)[0].item() for out in outputs)
-    print(f"u = {value:.0f}  a = {np.tanh(value):.5f}  da/du = {slope:.1e}  d log(1 - a^2)/du = {pull:+.2f}")
+    print(f"u = {value:.0f}  a = {np.tanh(value):.5f}  da/du = {slope:.1e}  dlog(1 - a^2)/du {pull:+.2f}")
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## What the sources say, and what holds

@@ -40,14 +40,15 @@ class SACConfig:
     dtype: str = "float32"                    # "float64" for tests of exactness
 
     def __post_init__(self) -> None:
-        rules = {"hidden": len(self.hidden) > 0 and min(self.hidden) > 0, "lr": self.lr > 0, "gamma": 0 <= self.gamma <= 1, "tau": 0 < self.tau <= 1,
+        rules = {"hidden": isinstance(self.hidden, tuple) and len(self.hidden) > 0 and min(self.hidden) > 0,
+                 "lr": self.lr > 0, "gamma": 0 <= self.gamma <= 1, "tau": 0 < self.tau <= 1,
                  "batch_size": self.batch_size >= 1, "capacity": self.capacity >= 1, "learning_starts": self.learning_starts >= 1,
                  "updates_per_step": self.updates_per_step >= 0, "initial_alpha": self.initial_alpha > 0,
                  "log_std_min": self.log_std_min < self.log_std_max, "dtype": self.dtype in ("float32", "float64")}
         for name in [name for name, holds in rules.items() if not holds]:
-            raise ValueError(f"SACConfig: {name} = {getattr(self, name)!r} cannot work. Widths, rates, sizes and alpha are positive, gamma and "
-                             "tau are shares in [0, 1] (tau above 0), log_std_min < log_std_max, dtype is 'float32' or 'float64'. "
-                             "Read: help(rlcourse.agents.sac.SACConfig).")
+            raise ValueError(f"SACConfig: {name} = {getattr(self, name)!r} cannot work. hidden is a tuple such as (64, 64); widths, rates, sizes and "
+                             "alpha are positive, gamma and tau are shares in [0, 1] (tau above 0), log_std_min < log_std_max, dtype is 'float32' or "
+                             "'float64'. Read: help(rlcourse.agents.sac.SACConfig).")
 
 
 class SAC:
