@@ -19,7 +19,8 @@
 # slider, every exercise tells you *which* mistake you made.
 #
 # **Start here:** [Lecture 13a · Reparametrisation and squashing](13a_reparametrisation_and_squashing.ipynb), then its
-# [exercises](../exercises/13a_reparametrisation_and_squashing.ipynb). It is the first lecture that is finished; the others follow.
+# [exercises](../exercises/13a_reparametrisation_and_squashing.ipynb). It is the first lecture that is finished; the others follow. One thing it finds: squash
+# an action into its bounds, and past a certain width more noise means *less* entropy.
 
 # %% tags=["imports"] slideshow={"slide_type": "skip"}
 import torch
