@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from rlcourse.authoring import constraints, install
@@ -48,6 +49,13 @@ def test_everything_those_bring_is_pinned_and_is_what_this_environment_has():
     own_torch = {"torch"} if install.read_stamp(Path(sys.prefix)).get("torch") == "system" else set()
     installed = {name: metadata.version(name).split("+")[0] for name in names - own_torch}
     assert installed == {name: PINS[name] for name in installed}
+
+
+@pytest.mark.parametrize("python", ["3.11.0", "3.11.2", "3.12.0", "3.13.0"])
+def test_every_pin_accepts_the_pythons_that_the_readme_promises(python):
+    """Debian 12 has 3.11.2; a pin that wants 3.11.5 makes pip search for an hour and then give up."""
+    wants = {name: metadata.metadata(name)["Requires-Python"] for name in needed(DIRECT + EXTRAS)}
+    assert {name: wanted for name, wanted in wants.items() if wanted and not SpecifierSet(wanted).contains(python)} == {}
 
 
 def test_torch_and_mujoco_are_asked_for_at_one_exact_version_without_a_local_suffix():

@@ -11,11 +11,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PER_PLATFORM = ("nvidia-", "cuda-", "triton", "appnope")  # of CUDA builds of torch, which pin them exactly themselves, and of macOS alone
+HELD_BACK = ("soupsieve==2.10",)
 OURSELVES = ("rlcourse==", "pip==")
 HEADER = """\
 # Every package of the course and of its tests, at the version it was tested with. pyproject.toml says what is needed, this file which one you get.
 # Regenerate it with `make constraints` (a clean installation of .[test,browser], then pip freeze), then run `make check`.
 # torch has no local suffix (+cpu, +cu130): the same pin then fits every build of that version. A CUDA build pins its own nvidia packages.
+# soupsieve stays at 2.10: later ones refuse the Python 3.11.2 of Debian 12.
 # mujoco stays at 3.8.1: simulated results differ between versions, and 4.0.0 brings deprecation warnings and two studio packages.
 """
 
@@ -32,7 +34,7 @@ def write_constraints(root: Path) -> None:
         python = str(Path(folder) / "bin" / "python")
         quiet = ["--disable-pip-version-check"]
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-        subprocess.run([python, "-m", "pip", "install", *quiet, "-e", ".[test,browser]"], cwd=str(root), check=True)
+        subprocess.run([python, "-m", "pip", "install", *quiet, *HELD_BACK, "-e", ".[test,browser]"], cwd=str(root), check=True)
         frozen = subprocess.run([python, "-m", "pip", "freeze", "--all", *quiet], check=True, stdout=subprocess.PIPE).stdout.decode()
     (root / "constraints.txt").write_text(HEADER + "\n".join(pin(frozen)) + "\n", encoding="utf-8")
 
