@@ -107,8 +107,8 @@ def _is_mujoco(env_id: str) -> bool:
 
 
 def _quiet_mujoco(env_id: str) -> None:
-    """MuJoCo writes each warning into MUJOCO_LOG.TXT in the current folder. Make them Python warnings, and drop the one on a deprecated attribute
-    in Gymnasium's own model files, which no student can act on."""
+    """MuJoCo writes each warning into MUJOCO_LOG.TXT in the current folder. Make them Python warnings, and drop those on deprecated attributes in
+    Gymnasium's own model files, which no student can act on."""
     if _is_mujoco(env_id) and importlib.util.find_spec("mujoco"):
         importlib.import_module("mujoco").set_mju_user_warning(_mujoco_warning)
 
@@ -166,7 +166,7 @@ def render_frames(env_id: str, policy: Callable[[np.ndarray], np.ndarray], steps
     os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
     size = {}
     if _is_mujoco(env_id):
-        os.environ["MUJOCO_GL"], size = rendering_backend(), {"width": width, "height": height}
+        os.environ["MUJOCO_GL"], size = rendering_backend(), {"width": width, "height": height, "camera_name": "track"}
     env = make(env_id, render_mode="rgb_array", **size)
     try:
         obs, _ = env.reset(seed=seed)
