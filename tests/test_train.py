@@ -95,15 +95,16 @@ def test_a_crash_at_any_moment_leaves_something_to_continue_from(request, env, t
     uninterrupted = request.getfixturevalue(env)
 
     def die(*_):
+        assert (tmp_path / "rows.csv").read_text().count("loss_q") == {60: 0, 165: 0, 365: 4, 399: 6}[step], "every row is on the disk at once"
         raise Killed
 
-    def die_half_way(path, content):
-        path.with_name(path.name + ".tmp").write_bytes(content[: len(content) // 2])
-        raise Killed
+    def spoil_the_next_checkpoint():
+        patch.setattr(checkpoint, "_packed", lambda state: b"half of it")
+        patch.setattr(checkpoint.os, "replace", die)
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        replace = {"between data and checkpoint": die, "while writing it": die_half_way}.get(moment)
-        at_step(patch, step, (lambda: patch.setattr(checkpoint, "_replace", replace)) if replace else die)
+        at_step(patch, step, {"between data and checkpoint": lambda: patch.setattr(checkpoint, "_replace", die),
+                              "while writing it": spoil_the_next_checkpoint}.get(moment, die))
         train("sac", uninterrupted.name, out=tmp_path, **SHORT)
     assert (tmp_path / "checkpoint.pt").exists() == (saved is not None)
     assert saved is None or torch.load(tmp_path / "checkpoint.pt", weights_only=True)["step"] == saved
@@ -135,7 +136,7 @@ def fill_disk(patch, name: str) -> None:
             raise OSError(errno.ENOSPC, "No space left on device")
 
     if name == "checkpoint.pt":
-        patch.setattr(checkpoint.os, "fsync", lambda _: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space left on device")))
+        patch.setattr(checkpoint.os, "replace", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space left on device")))
     else:
         wrap = name.removesuffix(".csv").removesuffix(".bin") + "_file"
         append, save = checkpoint.RunFolder.append, checkpoint.RunFolder.save

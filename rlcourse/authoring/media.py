@@ -20,19 +20,19 @@ MEDIA = ROOT / "notebooks" / "media"
 RESULTS = ROOT / "rlcourse" / "results"
 
 
-def animation(run: Path, target: Path, steps: int = 160, every: int = 2, limit: int = 1_000_000) -> None:
+def animation(run: Path, target: Path, steps: int = 160, every: int = 2, limit: int = 500_000) -> None:
     """An endless GIF of the trained policy, 0.05 s a step, fewer colours until it is under `limit` bytes."""
     from rlcourse.envs import render_frames
     from rlcourse.train import load_agent, policy
     agent, env_id = load_agent(run)
-    frames = [Image.fromarray(f) for f in render_frames(env_id, policy(agent), steps, every=every, width=480, height=300)]
-    for colours in (128, 64, 32):
+    frames = [Image.fromarray(f) for f in render_frames(env_id, policy(agent), steps, every=every, width=320, height=200)]
+    for colours in (64, 32, 16):
         palette = frames[len(frames) // 2].quantize(colours)
         small = [f.quantize(palette=palette, dither=Image.Dither.NONE) for f in frames]
         small[0].save(target, save_all=True, append_images=small[1:], duration=50 * every, loop=0, optimize=True)
         if target.stat().st_size < limit:
             return
-    raise ValueError(f"{target} is {target.stat().st_size} bytes even with 32 colours; show fewer steps.")
+    raise ValueError(f"{target} is {target.stat().st_size} bytes even with 16 colours; show fewer steps.")
 
 
 def main(argv: list[str]) -> int:
