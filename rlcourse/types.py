@@ -11,7 +11,7 @@ Guards. PyTorch and NumPy broadcast without a word: (T,) minus (T, 1) is a (T, T
 agent learns from pairs that never met. The guards here turn that silence into an error that says what came and what to do.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -19,7 +19,6 @@ import numpy as np
 import torch
 
 Array = np.ndarray | torch.Tensor
-Generators = torch.Generator | Sequence[torch.Generator] | None
 
 READ = "Read: help(rlcourse.types)."
 
@@ -76,12 +75,16 @@ class Agent(Protocol):
     Every leading dimension is an independent copy: N seeds are trained by one agent, and metrics come back per copy.
     """
 
-    def act(self, obs: torch.Tensor, generator: Generators = None, deterministic: bool = False) -> torch.Tensor:
-        """Actions for obs (..., B, obs_dim). generator: the source of randomness, one or one per copy; None means the agent's own. No gradient."""
+    def act(self, obs: torch.Tensor, noise: torch.Tensor | None = None) -> torch.Tensor:
+        """Actions (N, B, A) for obs (N, B, obs_dim); noise from `draw_noise`, None for the policy without noise. No gradient."""
         ...
 
-    def update(self, batch: Batch) -> dict[str, torch.Tensor]:
+    def update(self, batch: Batch, noise: torch.Tensor) -> dict[str, torch.Tensor]:
         """One learning step in the order of the slide's pseudocode. Returns metrics as data, one value per copy, detached."""
+        ...
+
+    def draw_noise(self, *shape: int) -> torch.Tensor:
+        """Noise (N, *shape), each copy's share from its own generator, so that no seed hears of the others."""
         ...
 
     def state_dict(self) -> dict[str, Any]:

@@ -1,9 +1,12 @@
 """The guards: what they let through, what they stop, and whether the message helps."""
 
+import inspect
+
 import numpy as np
 import pytest
 import torch
 
+from rlcourse.agents import sac
 from rlcourse.types import (
     Agent,
     Batch,
@@ -178,23 +181,9 @@ def test_trajectory_needs_time():
         Trajectory(**{**batch_fields(7, 5), "actions": torch.zeros(5, 7, 2)})
 
 
-def test_agent_protocol_is_recognised_by_its_methods():
-    class Still:
-        def act(self, obs, generator=None, deterministic=False):
-            return torch.zeros(*obs.shape[:-1], 1)
-
-        def update(self, batch):
-            return {}
-
-        def state_dict(self):
-            return {}
-
-        def load_state_dict(self, state):
-            pass
-
-    class Mute:
-        def act(self, obs):
-            return obs
-
-    assert isinstance(Still(), Agent)
-    assert not isinstance(Mute(), Agent)
+def test_the_courses_agents_keep_the_agent_protocol():
+    agent = sac.SAC(sac.SACConfig(hidden=(8,)), obs_dim=3, action_dim=1, seeds=[0, 1])
+    assert isinstance(agent, Agent)
+    for name in ("act", "update", "draw_noise", "state_dict", "load_state_dict"):
+        promised, kept = (list(inspect.signature(getattr(owner, name)).parameters) for owner in (Agent, type(agent)))
+        assert kept == promised, name
