@@ -21,11 +21,14 @@ RESULTS = ROOT / "rlcourse" / "results"
 
 
 def animation(run: Path, target: Path, steps: int = 160, every: int = 2, limit: int = 500_000) -> None:
-    """An endless GIF of the trained policy, 0.05 s a step, fewer colours until it is under `limit` bytes."""
+    """An endless GIF of the run's best seed (highest last evaluation), 0.05 s a step, fewer colours until it is under `limit` bytes."""
     from rlcourse.envs import render_frames
+    from rlcourse.stats import History
     from rlcourse.train import load_agent, policy
     agent, env_id = load_agent(run)
-    frames = [Image.fromarray(f) for f in render_frames(env_id, policy(agent), steps, every=every, width=320, height=200)]
+    best = int(History.from_csv(run / "rows.csv").table("eval_return")[1][:, -1].argmax())
+    print(f"{target.name} shows seed {agent.seeds[best]}, the one with the highest last evaluation")
+    frames = [Image.fromarray(f) for f in render_frames(env_id, policy(agent, best), steps, every=every, width=320, height=200)]
     for colours in (64, 32, 16):
         palette = frames[len(frames) // 2].quantize(colours)
         small = [f.quantize(palette=palette, dither=Image.Dither.NONE) for f in frames]
