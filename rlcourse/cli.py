@@ -1,4 +1,4 @@
-"""The command `rlcourse`: lab, check, train, doctor, index, flatten.
+"""The command `rlcourse`: lab, check, train, doctor, index, proofs, flatten.
 
 Nothing heavy is imported before a subcommand needs it, so that `rlcourse --help` answers at once. Exit codes: 0 success, 1 the answer is no or an
 expected error (one line that says what to do), 2 the command line was not understood, 130 Ctrl-C. An unexpected error keeps its traceback.
@@ -26,6 +26,7 @@ MARKS = {"ok": "[green]ok[/]", "note": "[yellow]note[/]", "problem": "[red]probl
 PACKAGE = Path(__file__).resolve().parent
 Flag = FlagCreatePairsOff[bool]
 AgentName = Annotated[Positional[str], arg(metavar="AGENT")]
+NotebookNames = Annotated[Positional[tuple[str, ...]], arg(metavar="[NOTEBOOK ...]")]
 
 
 class CommandError(ValueError):
@@ -186,6 +187,19 @@ def shortly(places: Sequence[str]) -> str:
     return "\n".join(counted[:3] + ([f"and {len(counted) - 3} more"] if len(counted) > 3 else []))
 
 
+def proofs(notebooks: NotebookNames = (), mutate: Flag = False, json: Flag = False) -> int:
+    """Run every derivation of the lectures and count what is checked. Exit code 0 only if no displayed equation is unchecked.
+
+    Args:
+        notebooks: Lectures such as 13a, or paths of sources or notebooks. Without any: all lectures, drafts included.
+        mutate: Try every wrong version of every equation as well, and list those that go unnoticed (about a minute).
+        json: Print the result as JSON.
+    """
+    from rlcourse.authoring import proof_tables
+
+    return proof_tables.report(notebooks, mutate=mutate, as_json=json)
+
+
 def flatten(agent: AgentName) -> int:
     """Print an agent as one file that needs nothing of rlcourse: its equations, nets, buffer and a loop, taken from the package's source.
 
@@ -198,7 +212,7 @@ def flatten(agent: AgentName) -> int:
     return 0
 
 
-COMMANDS = {"lab": lab, "check": check, "train": train, "doctor": doctor, "index": index, "flatten": flatten}
+COMMANDS = {"lab": lab, "check": check, "train": train, "doctor": doctor, "index": index, "proofs": proofs, "flatten": flatten}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

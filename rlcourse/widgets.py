@@ -20,6 +20,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from rlcourse.figures import lecture_13a
+from rlcourse.notation.derivation import Derivation
+from rlcourse.notation.rendering import Line, block
 
 WIDE = {"description_width": "11em"}
 
@@ -69,6 +71,60 @@ def explore(draw: Callable[..., Figure], alt: str, **controls: ipywidgets.Widget
     for control in controls.values():
         control.observe(redraw, names="value")
     return Explorable([*controls.values(), picture, spoken, message], picture.value, alt)
+
+
+class Presented(ipywidgets.VBox):
+    """A derivation that is revealed line by line, with a pause for a prediction before each. Its static twin is the whole chain: what GitHub, paper
+    and a reader without a kernel see.
+
+    position: 0 shows the start; every step takes two: first its reason ("what will the line be?"), then the line and how it was checked.
+    Back and Next are buttons: Tab reaches them, Enter presses them (while slides are shown, Space turns the page).
+    """
+
+    def __init__(self, derivation: Derivation) -> None:
+        self.twin, self.spoken, self.chain = derivation._repr_markdown_(), repr(derivation), derivation.lines()
+        self.first = sum(line.kind != "step" for line in self.chain)
+        self.last_position = 2 * (len(self.chain) - self.first)
+        self.head = ipywidgets.HTML(f"<b>{html.escape(derivation.title)}</b> [{html.escape(derivation.tag)}]")
+        self.formula, self.words = ipywidgets.HTMLMath(), ipywidgets.HTMLMath()
+        self.back = ipywidgets.Button(description="Back", icon="arrow-left", tooltip="one line back")
+        self.next = ipywidgets.Button(description="Next", icon="arrow-right", tooltip="the next reason, then its line")
+        self.counter = ipywidgets.HTML()
+        self.back.on_click(lambda _: self.show(self.position - 1))
+        self.next.on_click(lambda _: self.show(self.position + 1))
+        super().__init__([self.head, self.formula, self.words, ipywidgets.HBox([self.back, self.next, self.counter])])
+        self.show(0)
+
+    def show(self, position: int) -> None:
+        """Goes to a position; past either end it stays at the end."""
+        self.position = min(max(position, 0), self.last_position)
+        steps, asks = (self.position + 1) // 2, self.position % 2 == 1
+        shown = self.chain[: self.first + steps - asks]
+        self.formula.value = f'<div style="font-size:115%">{html.escape(block(shown))}</div>'
+        self.words.value = _asked(self.chain[len(shown)]) if asks else _told(shown[-1])
+        self.back.disabled, self.next.disabled = self.position == 0, self.position == self.last_position
+        self.counter.value = f"step {steps} of {len(self.chain) - self.first}" + (": predict its line" if asks else "")
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        live = super()._repr_mimebundle_(**kwargs)
+        data = live[0] if isinstance(live, tuple) else live
+        return {**data, "text/markdown": self.twin, "text/plain": self.spoken}, {}
+
+
+def _asked(line: Line) -> str:
+    """The reason of a line that is still hidden."""
+    return f"<p><b>({line.number})</b> {html.escape(line.because)}. <i>What will the line be?</i></p>"
+
+
+def _told(line: Line) -> str:
+    """The reason of the newest line and how it was checked; nothing for the start."""
+    note = f" ({html.escape(line.note)})" if line.note else ""
+    return f"<p><b>({line.number})</b> {html.escape(line.because)}{note}<br>✓ {html.escape(line.how)}</p>" if line.number else ""
+
+
+def present(derivation: Derivation) -> Presented:
+    """The derivation with Back and Next, for a lecture hall: first the reason, then the line."""
+    return Presented(derivation)
 
 
 def slider(label: str, value: float, low: float, high: float, step: float = 0.05) -> ipywidgets.FloatSlider:

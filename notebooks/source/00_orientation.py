@@ -74,7 +74,7 @@ fig.entropy_against_sigma()
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## What a check says
 #
-# Suppose you are asked for the log-density of $a = \tanh u$, $u \sim \mathcal N(\mu, \sigma^2)$, and forget that squashing changes it. Run this, and read what comes back.
+# Suppose you are asked for the log-density of $a := \tanh u$, $u \sim \mathcal N(\mu, \sigma^2)$, and forget that squashing changes it. Run this, and read what comes back.
 
 # %% slideshow={"slide_type": "fragment"} tags=["demo"]
 def tanh_gaussian_logprob(u, mu, sigma):

@@ -6,18 +6,22 @@ shows the chain as LaTeX and says how each step was checked. A line that does no
 simplest world that refutes it, and both values. Derivations do not change; every call returns a longer one.
 """
 
-import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import sympy as sp
-from sympy.core.function import AppliedUndef
 
 from rlcourse.notation import rendering
-from rlcourse.notation.evaluate import Definitions, evaluate
+from rlcourse.notation.assumptions import Assumption, AssumptionNotNeeded, Removed, statement_and_source
+from rlcourse.notation.bindings import Binding, bound
+from rlcourse.notation.definitions import defined_key, refuse_claim
+from rlcourse.notation.evaluate import Definitions
+from rlcourse.notation.limits import Limit, limit
 from rlcourse.notation.pens import text
-from rlcourse.notation.verdict import Verdict, Worlds, compare, power_of_ten, refuse_misspelt, resolve, unfolded, unknowns
+from rlcourse.notation.relations import Equal, FirstOrder, Ordered, UpTo, by_name, refuse_unknown, up_to
+from rlcourse.notation.verdict import Trial, Verdict, Worlds, refuse_misspelt, unknowns
 
+Relation = Equal | Ordered | UpTo | FirstOrder | Limit
 _LOADED: dict[tuple[str, str], "Derivation"] = {}
 
 
@@ -29,48 +33,37 @@ class StepUndecided(ValueError):
     """Neither shown to hold nor refuted; such a line is not shown either."""
 
 
-class DefinitionRefused(ValueError):
-    """What was offered as a definition is a claim."""
-
-
-class AssumptionNotNeeded(ValueError):
-    """With the assumption removed the step still holds."""
-
-
 @dataclass(frozen=True)
 class Step:
-    """One checked line: `expr` stands in `relation` to the line before, `because`; `how` says how that was checked."""
+    """One checked line: `expr` stands in `rule` to the line before, `because`; `how` says how that was checked, on `worlds`."""
 
     expr: sp.Basic
     because: str
-    relation: str
+    rule: Relation
     how: str
     largest_difference: float
+    worlds: Worlds
+    tolerance: float
+
+    @property
+    def relation(self) -> str:
+        """The relation's name: "=", "<=", ">=", "≐", "∝", "first order" or "→"."""
+        return self.rule.name
 
 
 @dataclass(frozen=True)
-class Removed:
-    """A world without the assumption, in which step `number` fails."""
+class Alternative:
+    """Another right-hand side of step `number` that is equal too, by the derivation `title` [tag]."""
 
-    assumption: str
     number: int
-    world: str
-    left: float
-    right: float
-
-
-@dataclass(frozen=True)
-class Binding:
-    """The package function that computes the last line."""
-
-    name: str
-    how: str
-    largest_difference: float
+    expr: sp.Basic
+    title: str
+    tag: str
 
 
 @dataclass(frozen=True, repr=False)
 class Derivation:
-    """title and tag (an equation number such as "13.3") name it; `start` is the first line.
+    """title and tag (an equation number such as "13.3") name it; `start` is the first line; `source`: where the result is printed.
 
     worlds: on how many worlds each step is tried, or a list of worlds; tolerance: the largest difference that counts as none
     (relative where values exceed 1). Both can be set for a single step.
@@ -85,6 +78,9 @@ class Derivation:
     definitions: tuple[tuple[sp.Basic, sp.Basic], ...] = ()
     removed: tuple[Removed, ...] = ()
     bindings: tuple[Binding, ...] = ()
+    assumed: tuple[Assumption, ...] = ()
+    alternatives: tuple[Alternative, ...] = ()
+    source: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "start", sp.sympify(self.start))
@@ -100,70 +96,133 @@ class Derivation:
         """The line at which the chain has arrived."""
         return self.steps[-1].expr if self.steps else self.start
 
+    @property
+    def assumptions(self) -> tuple[Removed, ...]:
+        """One record per world in which an assumption is removed and a step fails; `record.counted`: it names its source."""
+        return self.removed
+
+    @property
+    def open_assumptions(self) -> tuple[Assumption, ...]:
+        """Assumptions that were declared and that no world has shown to be needed; a chain that has some is not shown in a notebook."""
+        shown = {(record.assumption, record.source) for record in self.removed}
+        return tuple(a for a in self.assumed if (a.statement, a.source) not in shown)
+
+    def pairs(self) -> list[tuple[int, sp.Basic, Step]]:
+        """(number, the line before, step) for each step."""
+        before = [self.start, *(step.expr for step in self.steps)]
+        return [(number, before[number - 1], step) for number, step in enumerate(self.steps, start=1)]
+
     def define(self, left: sp.Basic, right: object) -> "Derivation":
         """`left := right`. The left side is one symbol, or one function of distinct symbols, that has no meaning yet."""
         right = sp.sympify(right)
-        key = _defined_key(left)
-        if key in self._lookup():
-            raise self._refused(left, "it was defined before, so a second line about it is a claim: use .step")
-        if self.steps and _occurs(key, [self.start, *(s.expr for s in self.steps)], self._lookup()):
-            raise self._refused(left, "earlier lines used it without that meaning")
-        if _occurs(key, [right], self._lookup()):
-            raise self._refused(left, "it occurs on the right-hand side, so this is an equation for it")
+        refuse_claim(self.tag, left, right, self._lookup(), [self.start, *(s.expr for s in self.steps)] if self.steps else [])
         return replace(self, definitions=(*self.definitions, (left, right)))
 
-    def step(self, expr: object, because: str, relation: str = "=", worlds: Worlds | None = None, tolerance: float | None = None) -> "Derivation":
+    def step(
+        self, expr: object, because: str, relation: str = "=", worlds: Worlds | None = None, tolerance: float | None = None, tight: object = ()
+    ) -> "Derivation":
         """The next line. Raises StepFails or StepUndecided unless it follows from the line before.
 
-        because: the reason, in words. relation: "=" or "<=" (the line before is at most this one).
-        worlds: a number, a list, or "symbolic" (sympy has to reduce the difference to 0; numbers are tried first, they refute faster).
+        because: the reason, in words. relation: "=", "<=" (the line before is at most this one) or ">=".
+        worlds: a number, a list, "symbolic" (sympy has to reduce the difference to 0; numbers are tried first, they refute faster), or
+        "rational" (the smallest worlds, in fractions). tight: a world, or several, in which an inequality is attained.
         """
-        expr = sp.sympify(expr)
-        if not because.strip():
-            raise ValueError(f"Step {self.checked + 1} of [{self.tag}] gives no reason. Say in words why this line follows: because=...")
-        verdict = self._compare(self.last, expr, relation, worlds, tolerance)
-        self._insist(verdict, self.last, expr, f"step {self.checked + 1}", because)
-        return replace(self, steps=(*self.steps, Step(expr, because, relation, verdict.how, verdict.largest_difference)))
+        rule = by_name(relation, tight)
+        refuse_misspelt(rule.tight if isinstance(rule, Ordered) else (), [self.last, sp.sympify(expr)], self._lookup())
+        return self._longer(expr, because, rule, worlds, tolerance)
 
-    def fails_without(self, assumption: str, *worlds: object) -> "Derivation":
-        """Shows that the latest step needs `assumption`: in each of `worlds`, where it is removed, the step fails."""
-        if not self.steps or not worlds:
-            raise ValueError("fails_without needs a step before it and at least one world in which the assumption does not hold.")
-        left, right = ([self.start] + [s.expr for s in self.steps])[-2:]
-        records = []
-        for world in refuse_misspelt(worlds, [left, right], self._lookup()):
-            verdict = self._compare(left, right, self.steps[-1].relation, [world], None)
-            if verdict.holds is not False:
+    def up_to(
+        self, expr: object, because: str, constant: object = None, factor: object = None, free_of: object = (), worlds: Worlds | None = None,
+        tolerance: float | None = None,
+    ) -> "Derivation":
+        """The next line, up to a named constant: line before = expr + constant, or expr · factor; the constant does not depend on `free_of`.
+
+        free_of: a policy, a function or a variable (or a tuple). It is drawn anew, alone, in every world, and the constant has to stay.
+        """
+        return self._longer(expr, because, up_to(constant, factor, free_of), worlds, tolerance)
+
+    def first_order(
+        self, expr: object, because: str, in_: sp.Symbol, at: object, worlds: Worlds | None = None, tolerance: float | None = None
+    ) -> "Derivation":
+        """The next line agrees in value and in the derivative by `in_` at the point in_ = at, and differs away from it."""
+        refuse_unknown(in_, (self.last, sp.sympify(expr)), Trial(definitions=self._lookup()))
+        return self._longer(expr, because, FirstOrder(in_, sp.sympify(at)), worlds, tolerance)
+
+    def tends_to(
+        self, expr: object, because: str, variable: sp.Symbol, to: object, rate: float | None = None, along: Sequence[float] = (),
+        worlds: Worlds | None = None, tolerance: float = 1e-6,
+    ) -> "Derivation":
+        """The line before goes to `expr` as `variable` goes to `to` (a number or sympy's oo).
+
+        rate: the difference is O(distance^rate) and the observed order says so: 2 for O(σ²). along: values of the variable towards the limit,
+        where the geometric ones (distances ½, ⅛, ...) do not fit, such as the horizons (1, 2, 3, 4, 5). tolerance: of the extrapolated rest.
+        """
+        refuse_unknown(variable, (self.last,), Trial(definitions=self._lookup()))
+        return self._longer(expr, because, limit(variable, to, rate, along), worlds, tolerance)
+
+    def verdict_of(self, number: int, left: object, right: object, worlds: Worlds | None = None) -> Verdict:
+        """Step `number` (from 1) tried again with its own relation, worlds and tolerance, but these two lines: what a mutated step is worth.
+
+        An inequality has to stay attained in the worlds in which the step's own is. worlds: others than the step's.
+        """
+        step = self.steps[number - 1]
+        trial = Trial(step.worlds if worlds is None else worlds, self._lookup(), step.tolerance)
+        return step.rule.verdict(sp.sympify(left), sp.sympify(right), trial)
+
+    def also_equals(self, expr: object, by: "Derivation") -> "Derivation":
+        """Another right-hand side of the latest step that is equal too, by the derivation `by`. It is checked, on three times as many worlds."""
+        number, left, step = self._latest("also_equals")
+        if not isinstance(by, Derivation) or not by.steps:
+            raise ValueError(f"[{self.tag}] that `{text(sp.sympify(expr))}` is equal too needs by=, a derivation of at least one step that shows it.")
+        more = {int: lambda n: 3 * n, str: lambda word: 60 if word == "symbolic" else word}.get(type(step.worlds), lambda chosen: chosen)
+        verdict = self.verdict_of(number, left, expr, worlds=more(step.worlds))
+        self._insist(verdict, left, sp.sympify(expr), f"step {number}, the other form", f"by [{by.tag}] {by.title}")
+        return replace(self, alternatives=(*self.alternatives, Alternative(number, sp.sympify(expr), by.title, by.tag)))
+
+    def assuming(self, assumption: Assumption) -> "Derivation":
+        """Declares an assumption. A later `.fails_without(assumption, ...)` has to show a world in which it is removed and a step fails."""
+        if not isinstance(assumption, Assumption):
+            raise TypeError(f'[{self.tag}] an assumption names its source: Assumption("{assumption}", source="paper, equation and page").')
+        return replace(self, assumed=(*self.assumed, assumption))
+
+    def fails_without(self, assumption: Assumption | str, *worlds: object, removed: object = None) -> "Derivation":
+        """Shows that the latest step needs `assumption`: where it is removed, the step fails.
+
+        It is removed either by a world (each of `worlds` is tried) or by an expression: removed=expr stands in place of the step's line,
+        removed=(left, right) in place of both. A string for the assumption is a remark, without a source, and is not counted.
+        Raises AssumptionNotNeeded if the step holds all the same.
+        """
+        number, left, step = self._latest("fails_without")
+        if not worlds and removed is None:
+            raise ValueError("fails_without needs at least one world in which the assumption does not hold, or the step without it, removed=expr.")
+        pair = (left, step.expr) if removed is None else tuple(map(sp.sympify, removed if isinstance(removed, tuple) else (left, removed)))
+        if removed is not None and pair == (left, step.expr):
+            raise ValueError(f"[{self.tag}] removed= is step {number} itself. Write the line that it would be without the assumption.")
+        statement, source = statement_and_source(assumption)
+        instead, records = pair[1] if removed is not None else None, []
+        rule = replace(step.rule, attained=()) if isinstance(step.rule, Ordered) else step.rule
+        for chosen in [[world] for world in refuse_misspelt(worlds, pair, self._lookup())] or [None]:
+            verdict = rule.verdict(*pair, Trial(chosen or step.worlds, self._lookup(), step.tolerance))
+            if verdict.holds is not False or verdict.weak:
+                where = f"in the world {self._describe(chosen[0], *pair)}" if chosen else f"with {text(instead)} in its place"
                 raise AssumptionNotNeeded(
-                    f"[{self.tag}] step {self.checked}: without “{assumption}” the step was expected to fail, but in the world "
-                    f"{self._describe(world, left, right)} it does not. The assumption is not needed there, or the world does not remove it."
+                    f"[{self.tag}] step {number}: without “{statement}” the step was expected to fail, but {where} it does not. "
+                    "The assumption is not needed there, or this does not remove it."
                 )
-            records.append(Removed(assumption, self.checked, self._describe(world, left, right), verdict.left, verdict.right))
+            records.append(Removed(statement, number, self._describe(verdict.world, *pair), verdict.left, verdict.right, source, instead))
         return replace(self, removed=(*self.removed, *records))
 
     def implements(self, function: Callable, arguments: Callable[..., tuple] | None = None, tolerance: float | None = None) -> "Derivation":
         """Binds the last line to the code that computes it: both are evaluated in the same worlds and must agree.
 
         arguments: from the equation's variables, by name, to the function's arguments: lambda mu, sigma, x: (TanhGaussian(mu, sigma), x).
-        Values arrive as float64 tensors of shape (1,). Left out, the function's own parameter names are looked up among the variables.
+        Variables arrive as float64 tensors of shape (1,); functions, policies and tables of the world by their names; `world` is the world
+        itself. Left out, the function's own parameter names are looked up. The code returns a float, or an array or tensor of size 1.
         """
-        names = list(inspect.signature(arguments or function).parameters)
-        variables = {s.name: s for s in unknowns([self.last], self._lookup())[0]}
-        if missing := [n for n in names if n not in variables]:
-            raise TypeError(f"[{self.tag}] the last line has the variables {sorted(variables)}; {missing} is not among them. Give `arguments`.")
-        tolerance, largest, chosen = tolerance or self.tolerance, 0.0, resolve(self.worlds)
-        code_name = f"{function.__module__}.{function.__qualname__}"
-        for world in chosen:
-            values = [world.argument(variables[n]) for n in names]
-            code = float(function(*(arguments(*values) if arguments else values)).item())
-            line = evaluate(self.last, world, self._lookup())
-            difference = abs(code - line) / max(1.0, abs(line))
-            if not difference <= tolerance:
-                self._insist(Verdict(False, "", difference, world, line, code), self.last, code_name, "the code", "implements the last line")
-            largest = max(largest, difference)
-        count = f"{self.worlds} random" if isinstance(self.worlds, int) else f"{len(chosen)} chosen"
-        how = f"equal on {count} points, largest difference below {power_of_ten(tolerance)}"
-        return replace(self, bindings=(*self.bindings, Binding(code_name, how, largest)))
+        trial = Trial(self.worlds, self._lookup(), tolerance or self.tolerance)
+        binding, verdict = bound(self.tag, self.last, trial, function, arguments)
+        self._insist(verdict, self.last, binding.name, "the code", "implements the last line")
+        return replace(self, bindings=(*self.bindings, binding))
 
     def lines(self) -> list[rendering.Line]:
         """The chain line by line, for a view that reveals it step by step."""
@@ -176,56 +235,39 @@ class Derivation:
         return rendering.plain_text(self)
 
     def _lookup(self) -> Definitions:
-        return {_defined_key(left): (left.args, right) for left, right in self.definitions}
+        return {defined_key(left): (left.args, right) for left, right in self.definitions}
 
-    def _compare(self, left: sp.Basic, right: sp.Basic, relation: str, worlds: Worlds | None, tolerance: float | None) -> Verdict:
-        return compare(left, right, relation, self.worlds if worlds is None else worlds, self._lookup(), tolerance or self.tolerance)
+    def _latest(self, what: str) -> tuple[int, sp.Basic, Step]:
+        if not self.steps:
+            raise ValueError(f"[{self.tag}] {what} is about the latest step, and there is none yet. Write .step(...) before it.")
+        return self.pairs()[-1]
+
+    def _longer(self, expr: object, because: str, rule: Relation, worlds: Worlds | None, tolerance: float | None) -> "Derivation":
+        """The chain with one more line, checked."""
+        expr, number = sp.sympify(expr), self.checked + 1
+        if not because.strip():
+            raise ValueError(f"Step {number} of [{self.tag}] gives no reason. Say in words why this line follows: because=...")
+        if expr == self.last:
+            raise ValueError(f"Step {number} of [{self.tag}] repeats the line before, {text(expr)}: there is nothing to check. Leave it out.")
+        worlds, tolerance = self.worlds if worlds is None else worlds, tolerance or self.tolerance
+        verdict = rule.verdict(self.last, expr, Trial(worlds, self._lookup(), tolerance))
+        self._insist(verdict, self.last, expr, f"step {number}", because)
+        if isinstance(rule, Ordered) and not rule.tight:
+            rule = replace(rule, attained=verdict.attained)
+        return replace(self, steps=(*self.steps, Step(expr, because, rule, verdict.how, verdict.largest_difference, worlds, tolerance)))
 
     def _describe(self, world: object, *parts: sp.Basic) -> str:
         return world.describe(*unknowns(parts, self._lookup()))
-
-    def _refused(self, left: sp.Basic, reason: str) -> DefinitionRefused:
-        return DefinitionRefused(f"[{self.tag}] `{text(left)}` cannot be defined here: {reason}.")
 
     def _insist(self, verdict: Verdict, left: sp.Basic, right: sp.Basic | str, which: str, because: str) -> None:
         """Raises unless the verdict is "holds"; a broken chain is not kept among the loaded ones."""
         if verdict.holds:
             return
         _LOADED.pop((self.tag, self.title), None)
-        shown = right if isinstance(right, str) else text(right)
         head = f"[{self.tag}] {self.title}, {which} ({because})"
-        if verdict.world is None:
-            raise StepUndecided(
-                f"{head}: {verdict.how}.\n  {text(left)}\n  {shown}\n"
-                "Undecided is not shown as holding. Write a step in between, or let the numbers decide (leave `worlds` out)."
-            )
-        body = (
-            f"in the world {self._describe(verdict.world, *(p for p in (left, right) if isinstance(p, sp.Basic)))}\n"
-            f"  the line before:  {text(left)}  is {verdict.left:.6g}\n  this line:        {shown}  is {verdict.right:.6g}\n"
-            f"  difference:       {verdict.left - verdict.right:.3g}\n"
-        )
-        if verdict.holds is None:
-            raise StepUndecided(f"{head} cannot be decided\n{body}The difference is between “none” and “refuted”, or a value is not finite.")
-        hint = "Of the worlds tried this is the simplest in which it breaks: look for the factor, sign or symbol behind it."
-        raise StepFails(f"{head} does not hold\n{body}{hint}")
+        raise (StepUndecided if verdict.holds is None else StepFails)(rendering.refusal(self, verdict, left, right, head))
 
 
 def derivations() -> list[Derivation]:
     """All derivations loaded so far, in the order of first appearance; running a cell again replaces its own."""
     return list(_LOADED.values())
-
-
-def _occurs(key: sp.Basic, parts: list[sp.Basic], definitions: Definitions) -> bool:
-    return any(key in (node, node.func) for node in unfolded(parts, definitions))
-
-
-def _defined_key(left: sp.Basic) -> sp.Basic:
-    """The symbol or function that a definition gives a meaning to."""
-    if isinstance(left, sp.Symbol):
-        return left
-    if isinstance(left, AppliedUndef) and len(set(left.args)) == len(left.args) and all(isinstance(a, sp.Symbol) for a in left.args):
-        return left.func
-    raise DefinitionRefused(
-        f"`{text(left)}` cannot be the left side of a definition: that is one symbol, or one function of distinct symbols. Use .step for a claim."
-    )
-

@@ -45,7 +45,7 @@ def erratum(tag: str, claim: str, printed: object, correct: object, truth: objec
     tolerance = 1e-9
     printed, correct, truth = map(sp.sympify, (printed, correct, truth))
     rows = []
-    for world in refuse_misspelt(resolve(worlds), [printed, correct, truth], {}):
+    for world in refuse_misspelt(resolve(worlds, [printed, correct, truth]), [printed, correct, truth], {}):
         values = [evaluate(e, world) for e in (printed, correct, truth)]
         rows.append((world.describe(*unknowns([printed, correct, truth], {})), *values))
     for world, _, b, c in rows:

@@ -16,6 +16,7 @@ from sympy.core.function import AppliedUndef
 
 from rlcourse.notation import expressions as ex
 from rlcourse.notation.pens import text
+from rlcourse.notation.tables import FRAME
 
 STEP = 1 / 512                                                             # exact in binary; error ~ STEP⁸ and ~ 1e-16 / STEP
 OFFSETS = np.array([-4, -3, -2, -1, 1, 2, 3, 4]) * STEP
@@ -25,7 +26,7 @@ REACH = 9.0                                                                # sta
 PANELS = 24                                                                # of 0.75 standard deviations, 16 nodes each
 EDGE = 16.0                                                                # tanh(16) = 1 − 2.5e-14: where an open interval ends
 ELEMENTARY = {"log": np.log, "exp": np.exp, "tanh": np.tanh, "atanh": np.arctanh, "sin": np.sin, "cos": np.cos, "cosh": np.cosh, "Abs": np.abs,
-              "softplus": lambda z: np.logaddexp(0.0, z), "Phi": special.ndtr, "erf": special.erf, "sign": np.sign}
+              "softplus": lambda z: np.logaddexp(0.0, z), "Phi": special.ndtr, "erf": special.erf, "sign": np.sign, "sqrt": np.sqrt}
 
 Definitions = Mapping[sp.Basic, tuple[tuple[sp.Symbol, ...], sp.Expr]]
 
@@ -33,14 +34,19 @@ Definitions = Mapping[sp.Basic, tuple[tuple[sp.Symbol, ...], sp.Expr]]
 class Walk:
     """The state of one evaluation: the world, the values of bound variables, and how many axes are open."""
 
+    dtype, functions = float, ELEMENTARY
+
     def __init__(self, world: object, definitions: Definitions, bound: dict[sp.Symbol, np.ndarray] | None = None, axes: int = 0) -> None:
         self.world, self.definitions, self.bound, self.axes = world, definitions, bound or {}, axes
 
     def __call__(self, expr: sp.Basic) -> np.ndarray:
-        return np.asarray(value(expr, self), dtype=float)
+        return np.asarray(value(expr, self), dtype=self.dtype)
+
+    def number(self, constant: object) -> np.ndarray:
+        return np.float64(constant)
 
     def inside(self, values: dict[sp.Symbol, np.ndarray], new_axes: int = 0) -> "Walk":
-        return Walk(self.world, self.definitions, {**self.bound, **values}, self.axes + new_axes)
+        return type(self)(self.world, self.definitions, {**self.bound, **values}, self.axes + new_axes)
 
     def lead(self, column: np.ndarray) -> np.ndarray:
         """A one-dimensional array laid along a new leading axis."""
@@ -63,21 +69,21 @@ def evaluate(expr: sp.Basic, world: object, definitions: Definitions | None = No
 def value(expr: sp.Basic, walk: Walk) -> np.ndarray:
     """One case per kind of node; a new operator registers its own."""
     name = type(expr).__name__
-    if name not in ELEMENTARY:
+    if name not in walk.functions:
         if expr.is_number:
-            return np.float64(expr)
+            return walk.number(expr)
         raise TypeError(
             f"`{text(expr)}` is a {name}, and nothing here says what that is worth in a world. "
-            "Write it with E, P, D, H, integral, det_jacobian, or one of the functions " + ", ".join(ELEMENTARY) + "."
+            "Write it with E, P, D, H, integral, det_jacobian, or one of the functions " + ", ".join(walk.functions) + "."
         )
-    return ELEMENTARY[name](walk(expr.args[0]))
+    return walk.functions[name](walk(expr.args[0]))
 
 
 @value.register(sp.Symbol)
 def _symbol(expr: sp.Symbol, walk: Walk) -> np.ndarray:
     if expr in walk.bound:
         return walk.bound[expr]
-    return walk(walk.definitions[expr][1]) if expr in walk.definitions else np.float64(walk.world.value(expr))
+    return walk(walk.definitions[expr][1]) if expr in walk.definitions else walk.number(walk.world.value(expr))
 
 
 @value.register(sp.Add)
@@ -93,19 +99,21 @@ def _mul(expr: sp.Mul, walk: Walk) -> np.ndarray:
 @value.register(sp.Pow)
 def _pow(expr: sp.Pow, walk: Walk) -> np.ndarray:
     if expr.exp == sp.S.Half:
-        return np.sqrt(walk(expr.base))
+        return walk.functions["sqrt"](walk(expr.base))
     return walk(expr.base) ** (int(expr.exp) if expr.exp.is_Integer and expr.exp > 0 else walk(expr.exp))
 
 
 @value.register(AppliedUndef)
 def _applied(expr: AppliedUndef, walk: Walk) -> np.ndarray:
-    return _call(expr, [walk(a) for a in expr.args], walk)
+    return _call(expr, [walk.bound[a] if getattr(a, "domain", None) == "path" else walk(a) for a in expr.args], walk)
 
 
 def _call(applied: AppliedUndef, values: list[np.ndarray], walk: Walk) -> np.ndarray:
     if applied.func in walk.definitions:
         parameters, body = walk.definitions[applied.func]
-        return walk.inside(dict(zip(parameters, values, strict=True)))(body)
+        given = dict(zip(parameters, values, strict=True))
+        frames = [x for p, x in given.items() if getattr(p, "domain", None) == "path"]                 # R(τ₁): the body speaks of τ₁
+        return walk.inside(given | ({FRAME: frames[0]} if frames else {}))(body)
     return walk.world.function(applied.func)(*values)
 
 
@@ -122,8 +130,10 @@ def _pdf(law: ex.Distribution, walk: Walk, x: np.ndarray) -> np.ndarray:
     return np.exp(-(((x - mu) / sigma) ** 2) / 2) / (sigma * math.sqrt(2 * math.pi))
 
 
-def _slope(at: np.ndarray, walk: Walk, f: Callable[[np.ndarray, Walk], np.ndarray]) -> np.ndarray:
-    """d f / d at by central differences of order 8, along a new leading axis."""
+def slope(at: np.ndarray, walk: Walk, f: Callable[[np.ndarray, Walk], np.ndarray]) -> np.ndarray:
+    """d f / d at by central differences of order 8, along a new leading axis; in fractions by sympy."""
+    if walk.dtype is object:
+        return walk.slope(at, f)
     deeper = walk.inside({}, 1)
     result = f(walk.padded(at) + walk.lead(OFFSETS), deeper)
     if result.ndim < deeper.axes or result.shape[0] == 1:                  # does not depend on what was shifted
@@ -134,7 +144,7 @@ def _slope(at: np.ndarray, walk: Walk, f: Callable[[np.ndarray, Walk], np.ndarra
 @value.register(ex.D)
 def _derivative(expr: ex.D, walk: Walk) -> np.ndarray:
     variable, body = expr.args
-    return _slope(walk(variable), walk, lambda shifted, deeper: deeper.inside({variable: shifted})(body))
+    return slope(walk(variable), walk, lambda shifted, deeper: deeper.inside({variable: shifted})(body))
 
 
 @value.register(ex.Partial)
@@ -143,7 +153,7 @@ def _partial(expr: ex.Partial, walk: Walk) -> np.ndarray:
     values = [walk(a) for a in applied.args]
     if applied.func not in walk.definitions and (exact := walk.world.function(applied.func).derivative):
         return exact(*values)
-    return _slope(values[position], walk, lambda shifted, deeper: _call(applied, [*values[:position], shifted, *values[position + 1 :]], deeper))
+    return slope(values[position], walk, lambda shifted, deeper: _call(applied, [*values[:position], shifted, *values[position + 1 :]], deeper))
 
 
 @value.register(ex.JacobianDet)
@@ -200,10 +210,11 @@ def _sum(walk: Walk, variable: sp.Symbol, law: ex.Distribution, body: Callable[[
     v, weights = _quadrature(walk, low, high, PANELS, breaks(into))
     x, deeper = into(v), walk.inside({}, 1)
     stretch = 1 / np.cosh(v) ** 2 if squashed else 1.0
-    return _collect(weights * stretch * _pdf(law, deeper, x), body(deeper.inside({variable: x})), deeper.axes)
+    return collect(weights * stretch * _pdf(law, deeper, x), body(deeper.inside({variable: x})), deeper.axes)
 
 
-def _collect(weights: np.ndarray, result: np.ndarray, axes: int) -> np.ndarray:
+def collect(weights: np.ndarray, result: np.ndarray, axes: int) -> np.ndarray:
+    """Σ weights · result over the leading axis, if there is one."""
     product = weights * result
     return product.sum(axis=0) if product.ndim == axes else product
 
@@ -211,6 +222,17 @@ def _collect(weights: np.ndarray, result: np.ndarray, axes: int) -> np.ndarray:
 @value.register(ex.E)
 def _expectation(expr: ex.E, walk: Walk) -> np.ndarray:
     variable, law, body = expr.args
+    return expectation(law, variable, body, walk)
+
+
+@singledispatch
+def expectation(law: sp.Basic, variable: sp.Symbol, body: sp.Basic, walk: Walk) -> np.ndarray:
+    """E over a law: one case per kind of law. The densities are here, the laws of decision processes in finite.py."""
+    raise TypeError(f"No expectation is known over `{text(law)}`, a {type(law).__name__}.")
+
+
+@expectation.register(ex.Distribution)
+def _over_density(law: ex.Distribution, variable: sp.Symbol, body: sp.Basic, walk: Walk) -> np.ndarray:
     return _sum(walk, variable, law, lambda inner: inner(body), lambda into: _kinks(body, variable, walk, into))
 
 
@@ -230,6 +252,8 @@ def _probability(expr: ex.P, walk: Walk) -> np.ndarray:
 @value.register(ex.H)
 def _entropy(expr: ex.H, walk: Walk) -> np.ndarray:
     law, x = expr.args[0], sp.Dummy("x")
+    if not isinstance(law, ex.Distribution):
+        return walk(law.entropy())
     return _sum(walk, x, law, lambda inner: -np.log(_pdf(law, inner, inner(x))), lambda into: [])
 
 
@@ -240,4 +264,4 @@ def _integral(expr: ex.Integral, walk: Walk) -> np.ndarray:
     middle, half = (high + low) / 2, (high - low) / 2
     v, weights = _quadrature(walk, np.float64(-EDGE), np.float64(EDGE), 48, _kinks(body, variable, walk, lambda v: middle + half * np.tanh(v)))
     deeper = walk.inside({variable: middle + half * np.tanh(v)}, 1)
-    return _collect(weights * half / np.cosh(v) ** 2, deeper(body), deeper.axes)
+    return collect(weights * half / np.cosh(v) ** 2, deeper(body), deeper.axes)

@@ -53,14 +53,14 @@ class Applied(AsWritten, AppliedUndef):
         return False
 
 
-def function(name: str, *parameters: Variable, subscripts: int = 0, is_positive: bool = False) -> UndefinedFunction:
+def function(name: str, *parameters: Variable, subscripts: int = 0, is_positive: bool = False, kind: type | None = None) -> UndefinedFunction:
     """Declares a function by name and parameters: Q = function("Q", s, a). A trailing "hat" in the name prints a hat.
 
     subscripts: how many leading parameters are printed as an index: function("mu", theta, s, subscripts=1) is μ_θ(s).
-    is_positive: worlds choose a function with positive values (a standard deviation σ_θ).
+    is_positive: worlds choose a function with positive values (a standard deviation σ_θ). kind: another class of node (tables.py).
     """
-    made = UndefinedFunction(name, bases=(Applied,), real=True, **({"positive": True} if is_positive else {}))
-    made.parameters, made.subscripts = parameters, subscripts
+    made = UndefinedFunction(name, bases=(kind or Applied,), real=True, **({"positive": True} if is_positive else {}))
+    made.parameters, made.subscripts, made.role, made.bar = parameters, subscripts, None, 0
     return made
 
 
@@ -84,7 +84,14 @@ def _require(operator: type, value: object, kind: type | tuple, place: str) -> N
         raise TypeError(f"{operator.__name__} takes {place}, in the order in which it is read: E(a, N(mu, sigma), Q(a)). Got {value!s}.")
 
 
-class Distribution(Writes, sp.Basic):
+class Law(Writes, sp.Basic):
+    """What an expectation runs over. `_given` writes its conditions, if it has any."""
+
+    def _given(self, pen: LatexPen) -> str:
+        return ""
+
+
+class Distribution(Law):
     """N(mu, sigma) or TanhN(mu, sigma): the two carry their parameters; sigma is a standard deviation, printed as σ²."""
 
     def __new__(cls, mu: object, sigma: object) -> "Distribution":
@@ -137,6 +144,8 @@ class TanhN(Distribution):
 class Density(Operator):
     """The density of a distribution at a point."""
 
+    _closed = True
+
     def _write(self, pen: LatexPen) -> str:
         law, point = self.args
         return law._head(pen) + pen.bracket(f"{pen.of(point)};{pen.sign('times')}{law._parameters(pen)}")
@@ -150,15 +159,17 @@ class E(Operator):
 
     bound = 1
 
-    def __new__(cls, variable: sp.Symbol, law: Distribution, body: object) -> "E":
+    def __new__(cls, variable: sp.Symbol, law: "Law", body: object) -> "E":
+        law = getattr(law, "law", law)                                     # a policy stands for its trajectories
         _require(cls, variable, sp.Symbol, "first the variable")
-        _require(cls, law, Distribution, "second its distribution")
+        _require(cls, law, Law, "second its distribution")
         return super().__new__(cls, variable, law, body)
 
     def _write(self, pen: LatexPen) -> str:
         variable, law, body = self.args
         head = pen.sub(pen.script("E"), pen.of(variable) + pen.sign("~") + pen.of(law))
-        return head + pen.bracket(pen.of(body), "[", "]")
+        given = law._given(pen)
+        return head + pen.bracket(pen.of(body) + (pen.sign("|") + given if given else ""), "[", "]")
 
 
 class P(Operator):

@@ -16,6 +16,8 @@ class LatexPen:
     signs: ClassVar = {
         "~": r" \sim ", "<=": r" \le ", ">=": r" \ge ", "<": " < ", ">": " > ",
         "d": r"\partial ", "Phi": r"\Phi", "int": r"\int", "times": r"\,", "dot": r" \cdot ",
+        "|": r" \mid ", "any": r"\cdot", "eq": " = ", "nabla": r"\nabla", "parallel": r" \,\|\, ",
+        "Sum": r"\sum", "Prod": r"\prod", "Max": r"\max", "LSE": r"\operatorname{LSE}",
     }
 
     def __init__(self, printer: LatexPrinter | None = None) -> None:
@@ -41,14 +43,17 @@ class LatexPen:
     def sub(self, base: str, index: str) -> str:
         return rf"{base}_{{{index}}}"
 
+    def at(self, shown: str, where: str) -> str:
+        return rf"{shown}\,\big|_{{{where}}}"
+
     def word(self, text: str) -> str:
-        return f"\\{text}" if text in ("log", "exp", "tanh", "sin", "cos", "det") else rf"\operatorname{{{text}}}"
+        return f"\\{text}" if text in ("log", "exp", "tanh", "sin", "cos", "det", "min", "max") else rf"\operatorname{{{text}}}"
 
     def root(self, inside: str) -> str:
         return rf"\sqrt{{{inside}}}"
 
     def script(self, letter: str) -> str:
-        return {"E": r"\mathbb{E}", "P": r"\mathbb{P}", "d": r"\mathrm{d}"}.get(letter, rf"\mathcal{{{letter}}}")
+        return {"E": r"\mathbb{E}", "P": r"\mathbb{P}", "d": r"\mathrm{d}", "D": "D", "KL": r"\mathrm{KL}"}.get(letter, rf"\mathcal{{{letter}}}")
 
     def sign(self, text: str) -> str:
         return self.signs[text]
@@ -60,6 +65,7 @@ class TextPen(LatexPen):
     signs: ClassVar = {
         "~": " ~ ", "<=": " ≤ ", ">=": " ≥ ", "<": " < ", ">": " > ",
         "d": "∂", "Phi": "Φ", "int": "∫", "times": " ", "dot": " · ",
+        "|": " | ", "any": "·", "eq": " = ", "nabla": "∇", "parallel": " ‖ ", "Sum": "Σ", "Prod": "Π", "Max": "max", "LSE": "LSE",
     }
 
     def __init__(self, printer: StrPrinter | None = None) -> None:
@@ -81,6 +87,9 @@ class TextPen(LatexPen):
 
     def sub(self, base: str, index: str) -> str:
         return f"{base}_{index}" if len(index) == 1 else f"{base}_{{{index}}}"
+
+    def at(self, shown: str, where: str) -> str:
+        return f"{shown}|_{{{where}}}"
 
     def word(self, text: str) -> str:
         return text

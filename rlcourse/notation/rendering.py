@@ -1,14 +1,21 @@
 """How a derivation looks: one aligned LaTeX block with numbered reasons below it, or the same as text. Every run gives the same characters."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from rlcourse.notation.pens import latex, text
-from rlcourse.notation.verdict import RELATIONS
+import sympy as sp
+
+from rlcourse.notation.assumptions import AssumptionOpen
+from rlcourse.notation.pens import LatexPen, TextPen, latex, text
+from rlcourse.notation.unknowns import unknowns
 
 
 @dataclass(frozen=True)
 class Line:
-    """One line of the chain. `kind` is "definition", "start" or "step"; only steps have a number, a reason and a check."""
+    """One line of the chain. `kind` is "definition", "start" or "step"; only steps have a number, a reason and a check.
+
+    note: what the sign before the line means, where it is not =, ≤ or ≥, with formulas as $LaTeX$; `note_text` is the same as text.
+    """
 
     kind: str
     latex: str
@@ -16,6 +23,8 @@ class Line:
     number: int = 0
     because: str = ""
     how: str = ""
+    note: str = ""
+    note_text: str = ""
 
 
 def lines(derivation) -> list[Line]:
@@ -23,20 +32,33 @@ def lines(derivation) -> list[Line]:
     made = [Line("definition", f"{latex(left)} := {{}}& {latex(right)}", f"{text(left)} := {text(right)}") for left, right in derivation.definitions]
     made.append(Line("start", f"& {latex(derivation.start)}", f"  {text(derivation.start)}"))
     for number, step in enumerate(derivation.steps, start=1):
-        sign = RELATIONS[step.relation]
-        shown = f"{'=' if step.relation == '=' else '≤'} {text(step.expr)}"
-        made.append(Line("step", f"{sign} {{}}& {latex(step.expr)}", shown, number, step.because, step.how))
+        formula = f"{step.rule.sign(LatexPen())} {{}}& {latex(step.expr)}"
+        shown = f"{step.rule.sign(TextPen())} {text(step.expr)}"
+        made.append(Line("step", formula, shown, number, step.because, step.how, step.rule.note(_inline), step.rule.note(text)))
     return made
 
 
-def markdown(derivation) -> str:
-    """The whole chain for the notebook."""
-    chain = lines(derivation)
+def block(chain: list[Line]) -> str:
+    """Some lines as one aligned block of LaTeX, steps with their numbers."""
     rows = [line.latex + (rf" && \quad ({line.number})" if line.number else "") for line in chain]
-    formula = "\n".join(["$$", r"\begin{aligned}", " \\\\[4pt]\n".join(rows), r"\end{aligned}", "$$"])
-    reasons = [f"{line.number}. {line.because}" for line in chain if line.number]
-    notes = [f"- {note}" for note in [*_checks(chain), *_notes(derivation, "`{}`")]]
-    return "\n\n".join(["\n".join(part) for part in ([f"**{derivation.title}** \\[{derivation.tag}\\]"], [formula], reasons, notes) if part])
+    return "\n".join(["$$", r"\begin{aligned}", " \\\\[4pt]\n".join(rows), r"\end{aligned}", "$$"])
+
+
+def markdown(derivation) -> str:
+    """The whole chain for the notebook. Raises AssumptionOpen while an assumption is declared and not shown to be needed."""
+    if derivation.open_assumptions:
+        names = ", ".join(f"“{a.statement}”" for a in derivation.open_assumptions)
+        raise AssumptionOpen(
+            f"[{derivation.tag}] {derivation.title} assumes {names}, and nothing shows what goes wrong without it. After the step that "
+            "needs it write .fails_without(assumption, world), with a world in which it is removed, or "
+            ".fails_without(assumption, removed=the line without it)."
+        )
+    chain = lines(derivation)
+    reasons = [f"{line.number}. {_reason(line.because, line.note)}" for line in chain if line.number]
+    source = [f"Source: {derivation.source}"] if derivation.source else []
+    notes = [f"- {note}" for note in [*_checks(chain), *_notes(derivation, "`{}`", _inline), *source]]
+    head = [f"**{derivation.title}** \\[{derivation.tag}\\]"]
+    return "\n\n".join(["\n".join(part) for part in (head, [block(chain)], reasons, notes) if part])
 
 
 class Summary:
@@ -55,7 +77,7 @@ class Summary:
 
 
 def summary(title: str, *derivations) -> Summary:
-    """The results of `derivations`, each as one line, start = end. Chains with an inequality have no such line and are refused."""
+    """The results of `derivations`, each as one line, start = end. Chains with another relation have no such line and are refused."""
     for d in derivations:
         if not d.steps or any(step.relation != "=" for step in d.steps):
             raise ValueError(f"[{d.tag}] {d.title} has no result of the form start = end: it needs steps, all of them equalities.")
@@ -66,9 +88,43 @@ def plain_text(derivation) -> str:
     """The whole chain for a terminal."""
     chain = lines(derivation)
     rows = [f"  {line.text}" + (f"    ({line.number})" if line.number else "") for line in chain]
-    reasons = [f"  ({line.number}) {line.because}" for line in chain if line.number]
-    notes = [f"  {note}" for note in [*_checks(chain), *_notes(derivation, "{}")]]
-    return "\n".join([f"{derivation.title} [{derivation.tag}]", *rows, *reasons, *notes])
+    reasons = [f"  ({line.number}) {_reason(line.because, line.note_text)}" for line in chain if line.number]
+    notes = [f"  {note}" for note in [*_checks(chain), *_notes(derivation, "{}", text)]]
+    still = [f"  Not yet shown to be needed: “{a.statement}” ({a.source})" for a in derivation.open_assumptions]
+    source = [f"  Source: {derivation.source}"] if derivation.source else []
+    return "\n".join([f"{derivation.title} [{derivation.tag}]", *rows, *reasons, *notes, *still, *source])
+
+
+def refusal(derivation, verdict, left: sp.Basic, right: sp.Basic | str, head: str) -> str:
+    """Why a line is not shown: the step, the smallest world that speaks against it, both lines and both values."""
+    shown = right if isinstance(right, str) else text(right)
+    if verdict.world is None:
+        return (
+            f"{head}: {verdict.how}.\n  {text(left)}\n  {shown}\n"
+            "Undecided is not shown as holding. Write a step in between, or let the numbers decide (leave `worlds` out)."
+        )
+    parts = [p for p in (left, right) if isinstance(p, sp.Basic)]
+    where = f"in the world {verdict.world.describe(*unknowns(parts, derivation._lookup()))}"
+    if verdict.reason:
+        says = f"{where}\n  the line before:  {text(left)}\n  this line:        {shown}\n  {verdict.reason}\n"
+    else:
+        says = (
+            f"{where}\n  the line before:  {text(left)}  is {float(verdict.left):.6g}\n  this line:        {shown}  is {float(verdict.right):.6g}\n"
+            f"  difference:       {float(verdict.left - verdict.right):.3g}\n"
+        )
+    if verdict.weak:
+        return f"{head} says less than holds\n{says}"
+    if verdict.holds is None:
+        return f"{head} cannot be decided\n{says}The difference is between “none” and “refuted”, or a value is not finite."
+    return f"{head} does not hold\n{says}Of the worlds tried this is the simplest in which it breaks: look for the factor, sign or symbol behind it."
+
+
+def _inline(expr: sp.Basic) -> str:
+    return f"${latex(expr)}$"
+
+
+def _reason(because: str, note: str) -> str:
+    return f"{because} ({note})" if note else because
 
 
 def _checks(chain: list[Line]) -> list[str]:
@@ -80,13 +136,16 @@ def _checks(chain: list[Line]) -> list[str]:
     return [f"✓ {', '.join(numbers)} {how}" for how, numbers in ways.items()]
 
 
-def _notes(derivation, code: str) -> list[str]:
-    without = [
-        f"Without “{r.assumption}” step {r.number} fails: {r.world} gives {_short(r.left)} before it and {_short(r.right)} after."
-        for r in derivation.removed
-    ]
-    return without + [f"✓ The last line is computed by {code.format(b.name)}: {b.how}" for b in derivation.bindings]
+def _notes(derivation, code: str, show: Callable[[sp.Basic], str]) -> list[str]:
+    notes = []
+    for r in derivation.removed:
+        sourced = f" ({r.source})" if r.source else ""
+        instead = f", with {show(r.instead)} in its place," if r.instead is not None else ""
+        values = f"{r.world} gives {_short(r.left)} before it and {_short(r.right)} after."
+        notes.append(f"Without “{r.assumption}”{sourced} step {r.number}{instead} fails: {values}")
+    notes += [f"✓ Step {a.number} equals {show(a.expr)} too, by [{a.tag}] {a.title}" for a in derivation.alternatives]
+    return notes + [f"✓ The last line is computed by {code.format(b.name)}: {b.how}" for b in derivation.bindings]
 
 
 def _short(value: float) -> str:
-    return f"{round(value, 4) + 0.0:.4f}"
+    return f"{round(float(value), 4) + 0.0:.4f}"

@@ -2,24 +2,33 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 
 import sympy as sp
-from sympy.core.function import AppliedUndef
 
+from rlcourse.notation import exact, families
 from rlcourse.notation.evaluate import Definitions, evaluate
 from rlcourse.notation.expressions import D, Distribution, E, H, Integral, JacobianDet, P, Partial
+from rlcourse.notation.mdp_worlds import FiniteWorld
 from rlcourse.notation.pens import text
-from rlcourse.notation.worlds import density_worlds, symbolically_equal
+from rlcourse.notation.unknowns import refuse_misspelt, unfolded, unknowns
 
-RELATIONS = {"=": r"=", "<=": r"\le"}
+__all__ = [
+    "GREY", "Trial", "Verdict", "Worlds", "excess", "in_fractions", "in_numbers", "power_of_ten", "refuse_misspelt", "resolve",
+    "unfolded", "unknowns",
+]
+
 GREY = 1000     # a difference between the tolerance and 1000 times the tolerance decides nothing
 Worlds = int | str | Sequence[object]
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """holds is True, False or None (undecided). `world`, `left`, `right` belong to the first world that speaks against the step."""
+    """holds is True, False or None (undecided). `world`, `left`, `right` belong to the first world that speaks against the step.
+
+    reason: a sentence, where two values alone do not say what is wrong. weak: the claim is true but says less than the numbers do
+    (an inequality between equals), which is refused as well. attained: the worlds in which an inequality is an equality.
+    """
 
     holds: bool | None
     how: str
@@ -27,22 +36,44 @@ class Verdict:
     world: object = None
     left: float = math.nan
     right: float = math.nan
+    reason: str = ""
+    weak: bool = False
+    attained: tuple[object, ...] = ()
 
 
-def compare(left: sp.Basic, right: sp.Basic, relation: str, worlds: Worlds, definitions: Definitions, tolerance: float) -> Verdict:
-    """Evaluates both sides in every world. Differences are relative where the values exceed 1."""
-    if relation not in RELATIONS:
-        raise ValueError(f"relation={relation!r} is not one that can be checked. Choose one of {', '.join(map(repr, RELATIONS))}.")
-    symbolic, chosen = worlds == "symbolic", resolve(worlds)
-    if symbolic and relation != "=":
-        raise ValueError(f'worlds="symbolic" decides equalities only, and this step says {relation!r}. Leave `worlds` out: numbers decide it.')
-    verdict = _in_numbers(left, right, relation, chosen, definitions, tolerance)
-    if symbolic and verdict.holds:
-        decided = symbolically_equal(left, right) or None
-        how = "symbolic: sympy reduces the difference to 0" if decided else "the numbers agree, but sympy cannot reduce the difference to 0"
-        return replace(verdict, holds=decided, how=how)
-    how = f"{_method((left, right), definitions)} on {_instances((left, right), worlds, definitions)}"
-    return replace(verdict, how=how + (f", largest difference below {power_of_ten(tolerance)}" if relation == "=" else ", never larger"))
+@dataclass(frozen=True)
+class Trial:
+    """How a step is tried: on which worlds, with which definitions, and the largest difference that counts as none."""
+
+    worlds: Worlds = 20
+    definitions: Definitions = field(default_factory=dict)
+    tolerance: float = 1e-9
+
+    def on(self, *parts: sp.Basic) -> Sequence[object]:
+        """The worlds on which these expressions are tried."""
+        return resolve(self.worlds, parts, self.definitions)
+
+    def value(self, expr: sp.Basic, world: object) -> float:
+        """What an expression is worth in a world."""
+        return evaluate(expr, world, self.definitions)
+
+    def judge(self, size: float) -> bool | None:
+        """True: none. False: a difference. None: too close to call, or not a number."""
+        return True if size <= self.tolerance else (False if size > GREY * self.tolerance else None)
+
+    def words(self, *parts: sp.Basic) -> str:
+        """How and where it was tried, in words: by quadrature on 20 random Gaussians and functions Q."""
+        worlds, nodes = self.on(*parts), unfolded(parts, self.definitions)
+        count = f"{len(worlds)} chosen" if isinstance(self.worlds, tuple | list) else f"{self.worlds if isinstance(self.worlds, int) else 20} random"
+        if kind := getattr(worlds[0], "instances", None):
+            method = worlds[0].method(nodes) if callable(worlds[0].method) else worlds[0].method      # words, or made from the nodes
+            return f"exact on {count} {kind}, {method}"
+        return f"{_method(nodes)} on {count} {_instances(nodes, parts, self.definitions)}"
+
+    @property
+    def within(self) -> str:
+        """How close, in words."""
+        return f"largest difference below {power_of_ten(self.tolerance)}"
 
 
 def power_of_ten(value: float) -> str:
@@ -50,81 +81,67 @@ def power_of_ten(value: float) -> str:
     return f"{value:.0e}".replace("e-0", "e-")
 
 
-def resolve(worlds: Worlds) -> Sequence[object]:
-    """How many worlds (a number), the standard ones ("symbolic" tries them first), or a list of one's own."""
-    if worlds == "symbolic":
-        return density_worlds()
-    chosen = density_worlds(worlds) if isinstance(worlds, int) else tuple(worlds)
+def resolve(worlds: Worlds, parts: Sequence[sp.Basic] = (), definitions: Definitions | None = None) -> Sequence[object]:
+    """The worlds for `parts`: a number of the standard ones, "symbolic" (the standard ones are tried first), "rational", or a list of one's own.
+
+    Raises ValueError for no world at all, and for another word.
+    """
+    if isinstance(worlds, str):
+        if worlds == "rational":
+            return _of_fractions(parts, definitions or {})
+        if worlds != "symbolic":
+            raise ValueError(f'worlds={worlds!r} is not known. Give a number, a list of worlds, "symbolic" or "rational".')
+    standard = 20 if worlds == "symbolic" else worlds
+    chosen = families.worlds_for(parts, definitions or {}, standard) if isinstance(standard, int) else tuple(standard)
     if not chosen or worlds == 0:
         raise ValueError("A step was to be checked on no world at all, which would let every step pass. Give at least one world.")
     return chosen
 
 
-def _in_numbers(left: sp.Basic, right: sp.Basic, relation: str, worlds: Sequence[object], definitions: Definitions, tolerance: float) -> Verdict:
-    largest, undecided = 0.0, None
+def _of_fractions(parts: Sequence[sp.Basic], definitions: Definitions) -> Sequence[object]:
+    if not isinstance(families.worlds_for(parts, definitions, 1)[0], FiniteWorld):
+        raise ValueError('worlds="rational" is for finite decision processes, and these lines are about something else. Leave `worlds` out.')
+    return exact.rational_worlds()
+
+
+def in_fractions(left: sp.Basic, right: sp.Basic, trial: Trial) -> Verdict:
+    """Both sides as fractions (or as logarithms and powers of fractions) in the smallest worlds; sympy says whether their difference is 0."""
+    worlds = trial.on(left, right)
     for world in worlds:
-        a, b = evaluate(left, world, definitions), evaluate(right, world, definitions)
-        excess = (a - b if relation == "<=" else abs(a - b)) / max(1.0, abs(a), abs(b))
-        if excess > GREY * tolerance:
-            return Verdict(False, "", excess, world, a, b)
-        if not excess <= tolerance and undecided is None:
-            undecided = Verdict(None, "", excess, world, a, b)
-        largest = max(largest, excess)
+        if (equal := exact.equal_exactly(left, right, world, trial.definitions)) is not True:
+            a, b = (float(exact.evaluate_exact(side, world, trial.definitions)) for side in (left, right))
+            return Verdict(equal, "", abs(a - b), world, a, b)
+    return Verdict(True, f"exact, in fractions, on {len(worlds)} of the smallest MDPs", 0.0)
+
+
+def excess(a: float, b: float, relation: str = "=") -> float:
+    """By how much a and b break the relation: relative where the values exceed 1."""
+    difference = {"=": abs(a - b), "<=": a - b, ">=": b - a}[relation]
+    return difference / max(1, abs(a), abs(b))
+
+
+def in_numbers(left: sp.Basic, right: sp.Basic, trial: Trial, relation: str = "=", worlds: Sequence[object] | None = None) -> Verdict:
+    """Evaluates both sides in every world. The first world that refutes decides; one that is too close to call leaves it undecided."""
+    largest, undecided = 0.0, None
+    for world in trial.on(left, right) if worlds is None else worlds:
+        a, b = trial.value(left, world), trial.value(right, world)
+        size = excess(a, b, relation)
+        judged = trial.judge(size)
+        if judged is False:
+            return Verdict(False, "", float(size), world, a, b)
+        if judged is None and undecided is None:
+            undecided = Verdict(None, "", size, world, a, b)
+        largest = max(largest, float(size))
     return undecided or Verdict(True, "", largest)
 
 
-def unfolded(parts: Sequence[sp.Basic], definitions: Definitions) -> set[sp.Basic]:
-    """Every node of the expressions and of the definitions that they use."""
-    nodes, todo = set(), list(parts)
-    while todo:
-        node = todo.pop()
-        if node not in nodes:
-            nodes.add(node)
-            todo += node.args
-            todo += [definitions[_key(node)][1]] if _key(node) in definitions else []
-    return nodes
-
-
-def _key(node: sp.Basic) -> sp.Basic:
-    return node.func if isinstance(node, AppliedUndef) else node
-
-
-def unknowns(parts: Sequence[sp.Basic], definitions: Definitions) -> tuple[list[sp.Symbol], list[type]]:
-    """The free symbols and the functions to which a world must give values; definitions are looked through."""
-    symbols, functions = set(), set()
-    for part in parts:
-        symbols |= part.free_symbols - set(definitions)
-        for node in sp.preorder_traversal(part):
-            if _key(node) in definitions:
-                parameters, body = definitions[_key(node)]
-                deeper = unknowns([body], definitions)
-                symbols |= set(deeper[0]) - set(parameters)
-                functions |= set(deeper[1])
-            elif isinstance(node, AppliedUndef):
-                functions.add(node.func)
-    return sorted(symbols, key=str), sorted(functions, key=str)
-
-
-def refuse_misspelt(worlds: Sequence[object], parts: Sequence[sp.Basic], definitions: Definitions) -> Sequence[object]:
-    """The worlds, unless one of them gives a value to a name that does not occur: DensityWorld(sgima=1) would leave sigma random in silence."""
-    symbols, functions = unknowns(parts, definitions)
-    names = {s.name for s in symbols} | {f.__name__ for f in functions}
-    for world in worlds:
-        if extra := sorted(set(getattr(world, "given", {})) - names):
-            raise ValueError(f"The world gives a value to {', '.join(extra)}, which does not occur here. What occurs is {', '.join(sorted(names))}.")
-    return worlds
-
-
-def _method(parts: Sequence[sp.Basic], definitions: Definitions) -> str:
-    nodes = unfolded(parts, definitions)
+def _method(nodes: set[sp.Basic]) -> str:
     if any(isinstance(n, (E, P, H, Integral)) for n in nodes):
         return "by quadrature"
     return "by central differences" if any(isinstance(n, (D, Partial, JacobianDet)) for n in nodes) else "in numbers"
 
 
-def _instances(parts: Sequence[sp.Basic], worlds: Worlds, definitions: Definitions) -> str:
+def _instances(nodes: set[sp.Basic], parts: Sequence[sp.Basic], definitions: Definitions) -> str:
     functions = ", ".join(text(sp.Symbol(f.__name__)) for f in unknowns(parts, definitions)[1])
-    laws = any(isinstance(n, Distribution) for n in unfolded(parts, definitions))
-    chosen = f"{worlds} random" if isinstance(worlds, int) else f"{len(worlds)} chosen"
-    nouns = " and ".join([*(["Gaussians"] if laws else []), *([f"functions {functions}"] if functions else [])]) or "points"
-    return f"{chosen} {nouns}"
+    laws = any(isinstance(n, Distribution) for n in nodes)
+    return " and ".join([*(["Gaussians"] if laws else []), *([f"functions {functions}"] if functions else [])]) or "points"

@@ -5,6 +5,7 @@ The first worlds of every list are the simplest (round numbers, Q(a) = a²), so 
 The *symbolic* mode asks sympy instead of trying numbers. Other kinds of world need the same four methods as `DensityWorld`.
 """
 
+import copy
 import functools
 import zlib
 from collections.abc import Callable, Sequence
@@ -93,6 +94,12 @@ def _as_formula(name: str, value: Formula | Callable[..., np.ndarray]) -> Formul
     return value if isinstance(value, Formula) else Formula(value, lambda *names: f"your {name}({', '.join(names)})")
 
 
+def _as_given(given: dict[str, object]) -> dict[str, float | Formula]:
+    """Numbers as floats, functions as formulas, tables as arrays."""
+    tables = {name: np.asarray(value) for name, value in given.items() if not callable(value) and np.ndim(value)}
+    return tables | {name: _as_formula(name, v) if callable(v) else float(v) for name, v in given.items() if name not in tables}
+
+
 def _interval(symbol: sp.Symbol) -> tuple[float, float]:
     if hasattr(symbol, "low"):
         return symbol.low, symbol.high
@@ -115,10 +122,30 @@ class DensityWorld:
 
     def __init__(self, index: int = 0, seed: int = 0, **given: float | Formula | Callable) -> None:
         self.index, self.seed, self.memo = index, seed, {}
-        self.given = {name: _as_formula(name, value) if callable(value) else float(value) for name, value in given.items()}
+        self.given = _as_given(given)
+        self.redrawn: frozenset[str] = frozenset()
+        self.copies: dict[object, DensityWorld] = {}
+
+    def fixed(self, **given: float | Formula | Callable) -> "DensityWorld":
+        """The same world with other values for some names: `world.fixed(alpha=0.01)`. Asked again, it is the same copy, with its memory."""
+        key = tuple((name, given[name] if callable(given[name]) else np.asarray(given[name]).tobytes()) for name in sorted(given))
+        return self._copy(key, given={**self.given, **_as_given(given)})
+
+    def vary(self, name: str) -> "DensityWorld":
+        """The same world in which only the variable or function `name` has been drawn anew."""
+        return self._copy(name, given={n: v for n, v in self.given.items() if n != name}, redrawn=self.redrawn | {name})
+
+    def _copy(self, key: object, **changed: object) -> "DensityWorld":
+        if key not in self.copies:
+            twin = copy.copy(self)
+            twin.__dict__.update(changed, memo={}, copies={})
+            self.copies[key] = twin
+        return self.copies[key]
 
     def _generator(self, name: str) -> np.random.Generator:
-        return np.random.default_rng([self.seed, self.index, zlib.crc32(name.encode())])
+        """The stream of one name, such as "mu" or "function Q"; a redrawn name has another."""
+        again = [1] if name.split()[-1] in self.redrawn else []
+        return np.random.default_rng([self.seed, self.index, zlib.crc32(name.encode()), *again])
 
     def value(self, symbol: sp.Symbol) -> float:
         """The number that a variable stands for, with at most two decimals so that it can be printed in full."""
@@ -126,7 +153,7 @@ class DensityWorld:
         if isinstance(fixed, float):
             return fixed
         low, high = _interval(symbol)
-        if self.index < 3:
+        if self.index < 3 and symbol.name not in self.redrawn:
             shift = zlib.crc32(symbol.name.encode())
             return float(_round_values(symbol, low, high)[(self.index + shift) % 3])
         margin = 0.05 * (high - low)
@@ -137,17 +164,21 @@ class DensityWorld:
         fixed = self.given.get(f.__name__)
         if isinstance(fixed, Formula):
             return fixed
-        count = len(f.parameters) or 1
+        count, simple = len(f.parameters) or 1, self.index < 3 and f.__name__ not in self.redrawn
         rng = self._generator("function " + f.__name__)
-        weights = (1.0,) * count if self.index < 3 or count == 1 else tuple(np.round(rng.uniform(0.4, 1.2, count) * rng.choice([-1, 1], count), 2))
-        one = ROUND_FORMULAS[self.index] if self.index < 3 else random_formula(rng)
+        weights = (1.0,) * count if simple or count == 1 else tuple(np.round(rng.uniform(0.4, 1.2, count) * rng.choice([-1, 1], count), 2))
+        one = ROUND_FORMULAS[self.index] if simple else random_formula(rng)
         mixed = _mixed(one, weights)
         return _made_positive(mixed) if f(*f.parameters).is_positive else mixed
 
-    def argument(self, symbol: sp.Symbol):
-        """The value in the form in which the package's functions take it: a float64 tensor of shape (1,)."""
+    def argument(self, symbol: sp.Symbol | type):
+        """The value in the form in which the package's functions take it: a float64 tensor of shape (1,); a function as
+        one that takes and returns such tensors."""
         import torch
 
+        if isinstance(symbol, type):
+            formula = self.function(symbol)
+            return lambda *at: torch.as_tensor(np.asarray(formula(*(np.asarray(x, dtype=float) for x in at))))
         return torch.tensor([self.value(symbol)], dtype=torch.float64)
 
     def describe(self, symbols: Sequence[sp.Symbol], functions: Sequence[type]) -> str:

@@ -168,6 +168,11 @@ class log(WrittenFunction):
 
     plain = staticmethod(sp.log)
 
+    def _write(self, pen: LatexPen, exponent: str | None = None) -> str:
+        if exponent or not getattr(self.args[0], "_closed", False):
+            return super()._write(pen, exponent)
+        return pen.word("log") + " " + pen.of(self.args[0])
+
 
 class exp(WrittenFunction):
     """The exponential function, printed e^x, as written."""
