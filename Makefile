@@ -18,8 +18,8 @@ unexport PYTHONPATH PYTHONHOME
 
 help:
 	@echo "make lab          set up and open the course in JupyterLab (TORCH=system keeps a torch that is already installed)"
-	@echo "make test         set up and run the tests"
-	@echo "make check        the tests, the slow ones included, and the notebooks built twice and compared"
+	@echo "make test         set up, run the tests, and check every derivation of every lecture"
+	@echo "make check        all tests, the notebooks built twice and compared, every derivation against its wrong versions"
 	@echo "make notebooks    build notebooks/, solutions/ and exercises/ from their sources"
 	@echo "make constraints  pin every package anew, from a clean installation"
 	@echo "make clean        remove .venv and what tests leave; your work in my/ stays"
@@ -30,11 +30,13 @@ lab: set-up-lab
 test: set-up-test
 	@$(RUN) ruff check rlcourse tests
 	@$(PYTEST) -m "not slow"
+	@$(THREADS) $(RUN) rlcourse proofs
 
 check: set-up-test
 	@$(RUN) ruff check rlcourse tests
 	@$(THREADS) $(RUN) rlcourse.authoring.build --double
 	@$(PYTEST)
+	@$(THREADS) $(RUN) rlcourse proofs --mutate
 
 notebooks: set-up-test
 	@$(THREADS) $(RUN) rlcourse.authoring.build

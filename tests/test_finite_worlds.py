@@ -147,6 +147,15 @@ def test_endless_sums_condition_on_their_first_state_and_action_and_refuse_other
         evaluate(E(tau, pi, Sum(t, 0, oo, t * gamma**t * r[t])), world)
 
 
+def test_the_next_action_of_an_endless_trajectory_is_the_policys():
+    following = E(tau, pi, Sum(t, 0, oo, gamma**t * pi.Q(s[t + 1], a[t + 1], gamma)))
+    states = E(tau, pi, Sum(t, 0, oo, gamma**t * pi.V(s[t + 1], gamma)))
+    shifted = (E(tau, pi, Sum(t, 0, oo, gamma**t * r[t])) - E(tau, pi, Sum(t, 0, 0, r[t]))) / gamma
+    for world in WORLDS[:6]:
+        assert evaluate(following, world) == pytest.approx(evaluate(states, world), abs=1e-9)
+        assert evaluate(E(tau, pi, Sum(t, 0, oo, gamma**t * r[t + 1])), world) == pytest.approx(evaluate(shifted, world), abs=1e-9)
+
+
 def test_an_endless_sum_may_start_late():
     world = WORLDS[5]
     tail = E(tau, pi, Sum(t, 1, oo, gamma**t * r[t]))
@@ -250,7 +259,8 @@ def test_the_worlds_differ_in_kind():
 
 
 def test_a_world_can_be_given_and_says_what_it_is():
-    world = FiniteWorld(0, P=np.eye(2)[[[0, 1], [1, 0]]], r=np.array([[1.0, 2], [3, 4]]), pi=np.array([[0.25, 0.75], [0.5, 0.5]]), s=0, T=1, gamma=0.5)
+    tables = {"P": np.eye(2)[[[0, 1], [1, 0]]], "r": np.array([[1.0, 2], [3, 4]]), "pi": np.array([[0.25, 0.75], [0.5, 0.5]])}
+    world = FiniteWorld(0, s=0, T=1, gamma=0.5, **tables)
     fixed = policy("pi")
     assert evaluate(E(a, fixed.at(s), r(s, a)), world) == pytest.approx(0.25 + 1.5)
     described = world.describe([gamma, s], [r.function, fixed.function])

@@ -19,14 +19,16 @@ class Binding:
     largest_difference: float
 
 
-def bound(tag: str, line: sp.Basic, trial: Trial, function: Callable, arguments: Callable | None) -> tuple[Binding, Verdict]:
+def bound(tag: str, line: sp.Basic, trial: Trial, function: Callable, arguments: Callable | None, entry: Callable | None = None) -> tuple[Binding, Verdict]:
     """Runs the code in every world of the line. Raises TypeError for an argument that no world can supply."""
     names = list(inspect.signature(arguments or function).parameters)
+    wanted = list(inspect.signature(entry).parameters)[1:] if entry else []
     worlds, largest = trial.on(line), 0.0
     verdict = Verdict(True, "", 0.0)
     for world in worlds:
         values = supplied(tag, names, line, world, trial)
-        code = number(function(*(arguments(*values) if arguments else values)), function.__qualname__)
+        result = function(*(arguments(*values) if arguments else values))
+        code = number(entry(result, *supplied(tag, wanted, line, world, trial)) if entry else result, function.__qualname__)
         worth = float(trial.value(line, world))
         difference = excess(code, worth)
         if not difference <= trial.tolerance:

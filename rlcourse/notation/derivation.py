@@ -212,15 +212,18 @@ class Derivation:
             records.append(Removed(statement, number, self._describe(verdict.world, *pair), verdict.left, verdict.right, source, instead))
         return replace(self, removed=(*self.removed, *records))
 
-    def implements(self, function: Callable, arguments: Callable[..., tuple] | None = None, tolerance: float | None = None) -> "Derivation":
+    def implements(
+        self, function: Callable, arguments: Callable[..., tuple] | None = None, tolerance: float | None = None, entry: Callable | None = None
+    ) -> "Derivation":
         """Binds the last line to the code that computes it: both are evaluated in the same worlds and must agree.
 
         arguments: from the equation's variables, by name, to the function's arguments: lambda mu, sigma, x: (TanhGaussian(mu, sigma), x).
         Variables arrive as float64 tensors of shape (1,); functions, policies and tables of the world by their names; `world` is the world
         itself. Left out, the function's own parameter names are looked up. The code returns a float, or an array or tensor of size 1.
+        entry: which number of a larger result is meant, from the result and any of the names: lambda V, t, s: V[int(t), int(s)].
         """
         trial = Trial(self.worlds, self._lookup(), tolerance or self.tolerance)
-        binding, verdict = bound(self.tag, self.last, trial, function, arguments)
+        binding, verdict = bound(self.tag, self.last, trial, function, arguments, entry)
         self._insist(verdict, self.last, binding.name, "the code", "implements the last line")
         return replace(self, bindings=(*self.bindings, binding))
 

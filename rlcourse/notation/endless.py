@@ -12,7 +12,7 @@ from rlcourse.notation.tables import FRAME, HERE, NOW, Lookup, Reward
 
 
 class NotDiscounted(ValueError):
-    """A sum to infinity whose terms are not γ^t times a function of s_t, a_t, s_{t+1}."""
+    """A sum to infinity whose terms are not γ^t times a function of s_t, a_t, s_{t+1}, a_{t+1}, s_{t+2}."""
 
 
 def chain(law: sp.Basic, walk: Walk) -> tuple[np.ndarray, np.ndarray]:
@@ -83,7 +83,7 @@ def _value(expr: laws.Value, walk: Walk) -> np.ndarray:
 
 
 def endless(law: laws.PathLaw, body: sp.Basic, walk: Walk) -> np.ndarray:
-    """E[Σ_{t=k}^∞ γ^t g(s_t, a_t, s_{t+1})] from one solve; sums and multiples of such sums term by term."""
+    """E[Σ_{t=k}^∞ γ^t g(s_t, a_t, s_{t+1}, a_{t+1}, s_{t+2})] from one solve; sums and multiples of such sums term by term."""
     if isinstance(body, sp.Add):
         return sum(endless(law, term, walk) for term in body.args)
     if isinstance(body, sp.Mul):
@@ -99,10 +99,9 @@ def endless(law: laws.PathLaw, body: sp.Basic, walk: Walk) -> np.ndarray:
 def _one_sum(law: laws.PathLaw, body: Sum, walk: Walk) -> np.ndarray:
     variable, low, _, term = body.args
     first = integer(low, walk)
-    now, factor = _homogeneous(variable, term, first, walk)               # (S, A, S′, ...)
+    now, factor = _homogeneous(variable, term, first, walk)               # (S, A, S′, A′, S″, ...)
     pi, p_pi = chain(law.args[0], walk)
-    p = walk.world.P.reshape(*walk.world.P.shape, *(1,) * (now.ndim - 3))
-    per_action = (p * now).sum(2)                                          # (S, A, ...)
+    per_action = np.einsum("sab,bc...,bcd,sabcd...->sa...", walk.world.P, pi, walk.world.P, now)
     after = solve(p_pi, factor, (pi * per_action).sum(1))                  # value of the whole sum from each state
     q = per_action + factor * np.einsum("sab,b...->sa...", walk.world.P, after)
     return _started(law, first, pi, p_pi, after, q, walk)
@@ -125,17 +124,16 @@ def _started(law: laws.PathLaw, first: int, pi: np.ndarray, p_pi: np.ndarray, v:
 
 
 def _homogeneous(variable: sp.Symbol, term: sp.Basic, first: int, walk: Walk) -> tuple[np.ndarray, np.ndarray]:
-    """g at time `first` on every (s, a, s′), and the factor by which the term shrinks from one time to the next."""
-    world, tables = walk.world, []
+    """g at time `first` on every (s, a, s′, a′, s″), and the factor by which the term shrinks from one time to the next."""
+    sizes = (walk.world.states, walk.world.actions) * 2 + (walk.world.states,)
+    s, a, s1, a1, s2 = (x.reshape(*x.shape, *(1,) * walk.axes) for x in np.ogrid[tuple(slice(n) for n in sizes)])
+    tables = []
     for t in (first, first + 1):
-        deeper = walk.inside({}, 3)
-        s, a, s1 = (np.arange(n).reshape(shape + (1,) * walk.axes) for n, shape in
-                    ((world.states, (-1, 1, 1)), (world.actions, (1, -1, 1)), (world.states, (1, 1, -1))))
-        frame = Frame(t, [s, s1], [a], np.ones(()), True)
-        made = deeper.inside({variable: np.asarray(t), FRAME: frame})(term)
-        tables.append(np.broadcast_to(made, np.broadcast_shapes(made.shape, (world.states, world.actions, world.states) + (1,) * walk.axes)))
+        frame = Frame(t, [s, s1, s2], [a, a1], np.ones(()), True)
+        made = walk.inside({variable: np.asarray(t), FRAME: frame}, 5)(term)
+        tables.append(np.broadcast_to(made, np.broadcast_shapes(made.shape, sizes + (1,) * walk.axes)))
     now, later = tables
-    flat_now, flat_later = (x.reshape(-1, *now.shape[3:]) for x in (now, later))
+    flat_now, flat_later = (x.reshape(-1, *now.shape[5:]) for x in (now, later))
     index = np.abs(flat_now).argmax(0)[None]
     top, below = (np.take_along_axis(x, index, 0)[0] for x in (flat_now, flat_later))
     factor = np.where(top == 0, 0.0, below / np.where(top == 0, 1.0, top))

@@ -52,6 +52,10 @@ class Walk:
         """A one-dimensional array laid along a new leading axis."""
         return column.reshape(-1, *(1,) * self.axes)
 
+    def trajectory(self, name: sp.Symbol) -> object:
+        """The trajectory that an expectation or a sum calls by this name; outside of all of them one that the world has drawn."""
+        return self.bound[name] if name in self.bound else self.world.trajectory(name.name)
+
     def padded(self, array: np.ndarray) -> np.ndarray:
         return array.reshape((1,) * (self.axes - array.ndim) + array.shape)
 
@@ -105,7 +109,7 @@ def _pow(expr: sp.Pow, walk: Walk) -> np.ndarray:
 
 @value.register(AppliedUndef)
 def _applied(expr: AppliedUndef, walk: Walk) -> np.ndarray:
-    return _call(expr, [walk.bound[a] if getattr(a, "domain", None) == "path" else walk(a) for a in expr.args], walk)
+    return _call(expr, [walk.trajectory(a) if getattr(a, "domain", None) == "path" else walk(a) for a in expr.args], walk)
 
 
 def _call(applied: AppliedUndef, values: list[np.ndarray], walk: Walk) -> np.ndarray:

@@ -13,7 +13,7 @@ from scipy import special
 from rlcourse.notation import expressions as ex
 from rlcourse.notation import laws, operators
 from rlcourse.notation.evaluate import Walk, collect, expectation, slope, value
-from rlcourse.notation.tables import FRAME, HERE, NOW, WHEN, At
+from rlcourse.notation.tables import FRAME, HERE, NOW, WHEN, At, path
 
 LONG = 4000     # terms of an endless sum without a trajectory: γ = 0.99 leaves 3e-18
 
@@ -49,7 +49,7 @@ def integer(expr: sp.Basic, walk: Walk) -> int:
     """The value of a time index or of a bound of a sum."""
     number = walk(expr)
     if number.ndim or number != int(number):
-        raise OutsideHorizon(f"{expr} is {number}, which is not a time")
+        raise OutsideHorizon(f"{expr} is {number if number.ndim == 0 else 'many times at once'}: an index is one whole number")
     return int(number)
 
 
@@ -185,10 +185,11 @@ def _grad_at(expr: operators.GradAt, walk: Walk) -> np.ndarray:
 @value.register(laws.PathProbability)
 def _path_probability(expr: laws.PathProbability, walk: Walk) -> np.ndarray:
     law, outside = expr.args[0], walk.inside({})
+    walk = walk if FRAME in walk.bound else walk.inside({FRAME: walk.trajectory(path())})      # p(τ) of one trajectory, as a number
     weight = path_weight(law, walk, walk)
     if not law.conditions:
         return weight
-    del outside.bound[FRAME]
+    outside.bound.pop(FRAME, None)
     deeper = open_frame(outside, None)
     return weight / path_weight(law, outside, deeper).sum(0)
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import sympy as sp
 
+from rlcourse.notation.finite import Frame
 from rlcourse.notation.laws import Value
 from rlcourse.notation.pens import text
 from rlcourse.notation.tables import HERE, NOW, WHEN
@@ -139,7 +140,7 @@ class FiniteWorld(DensityWorld):
         """The table, or the formula, that a function stands for."""
         if f.__name__ in self.tables and f.role in (None, "policy"):
             fixed = self.tables[f.__name__]
-            return Table(fixed.T if f.role == "policy" else fixed)
+            return Table(np.swapaxes(fixed, -1, -2) if f.role == "policy" else fixed)
         made = {"reward": lambda: Table(self.rewards(f.__name__, f.high)), "dynamics": lambda: Table(np.moveaxis(self.P, 2, 0)),
                 "initial": lambda: Table(self.p0), "terminal": lambda: Table(self.terminal), "policy": lambda: self.policy(f)}
         if f.role in made:
@@ -187,6 +188,13 @@ class FiniteWorld(DensityWorld):
             states, actions, weight = np.vstack([states[:, i], s1]), np.vstack([actions[:, i], a]), weight[i] * p
         return states, actions, weight
 
+    def trajectory(self, name: str) -> Frame:
+        """The trajectory that a name without an expectation stands for: one of those that are possible, drawn."""
+        states, actions, weight = self.paths(None)
+        possible = np.flatnonzero(weight != 0)
+        i = possible[self._generator("trajectory " + name).integers(len(possible))]
+        return Frame(0, list(states[:, i]), list(actions[:, i]), weight[i], False)
+
     def describe(self, symbols: Sequence[sp.Symbol], functions: Sequence[type]) -> str:
         """Everything needed to repeat the computation by hand."""
         def show(x: np.ndarray) -> str:
@@ -200,7 +208,9 @@ class FiniteWorld(DensityWorld):
     def settings(self, symbols: Sequence[sp.Symbol]) -> list[str]:
         """The numbers among the unknowns, as "γ = 0.9"; the dummy arguments of a policy are none."""
         shown = [s for s in symbols if getattr(s, "domain", "") not in ("path", "horizon") and s not in (HERE, NOW, WHEN)]
-        return [f"{text(s)} = {float(self.value(s)):.4g}" for s in shown]
+        frames = [(text(s), self.trajectory(s.name)) for s in symbols if getattr(s, "domain", "") == "path"]
+        paths = [f"{name} has the states {[int(x) for x in f.states]} and actions {[int(x) for x in f.actions]}" for name, f in frames]
+        return [f"{text(s)} = {float(self.value(s)):.4g}" for s in shown] + paths
 
 
 def f_name(f: type) -> sp.Symbol:
