@@ -19,7 +19,9 @@ class Binding:
     largest_difference: float
 
 
-def bound(tag: str, line: sp.Basic, trial: Trial, function: Callable, arguments: Callable | None, entry: Callable | None = None) -> tuple[Binding, Verdict]:
+def bound(
+    tag: str, line: sp.Basic, trial: Trial, function: Callable, arguments: Callable | None, entry: Callable | None = None
+) -> tuple[Binding, Verdict]:
     """Runs the code in every world of the line. Raises TypeError for an argument that no world can supply."""
     names = list(inspect.signature(arguments or function).parameters)
     wanted = list(inspect.signature(entry).parameters)[1:] if entry else []

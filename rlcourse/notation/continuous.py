@@ -96,6 +96,7 @@ class LinearQuadratic(DensityWorld):
     """
 
     instances, method = "linear-quadratic systems", "in closed form"
+    own_names = tuple(CONSTANTS)                                            # may be given although no symbol of the step has the name
 
     def constants(self, walk: Walk) -> list[np.ndarray]:
         """A, B, q, c, each as the derivation sees it (it may be differentiating)."""
@@ -111,13 +112,17 @@ class LinearQuadratic(DensityWorld):
             return Smooth(lambda s, u: a * s + b * u, f"{a}·s + {b}·a")
         return super().function(f)
 
+    def describe(self, symbols: Sequence[sp.Symbol], functions: Sequence[type]) -> str:
+        """The constants, also where only a value hides them, then the rest."""
+        return super().describe(sorted({*symbols, *map(lq_constant, CONSTANTS)}, key=str), functions)
+
     def closed_form(self, expr: laws.Value, walk: Walk) -> np.ndarray:
         """V^k(s) = −p s² − noise, Q^k(s, a) = r + γ V(A s + B a); p = (q + c k²)/(1 − γ (A − B k)²) solves the Lyapunov equation."""
         name, law, gamma, s, *action = expr.args
         gain, sigma = self.gain(law, walk)
         gamma, s, (a, b, q, c) = walk(gamma), walk(s), self.constants(walk)
         p = (q + c * gain**2) / (1 - gamma * (a - b * gain) ** 2)
-        noise = (c + gamma * p * b**2) * sigma**2 / (1 - gamma)
+        noise = np.where(sigma == 0, 0.0, (c + gamma * p * b**2) * sigma**2 / (1 - gamma))       # no noise is none, also at γ = 1
         v = -p * s**2 - noise
         if name.name == "V":
             return v

@@ -23,6 +23,11 @@ def chain(law: sp.Basic, walk: Walk) -> tuple[np.ndarray, np.ndarray]:
     return pi, np.einsum("sa...,sab->sb...", pi, world.P)
 
 
+def spread(table: np.ndarray, axes: int) -> np.ndarray:
+    """A table (n, m, ...) with one trailing axis for each that is open in the walk: of length 1 where it depends on none."""
+    return table.reshape(*table.shape[:2], *(1,) * (axes + 2 - table.ndim), *table.shape[2:])
+
+
 def under(law: sp.Basic, walk: Walk) -> tuple[np.ndarray, np.ndarray]:
     """r_π (S, ...) and P_π (S, S′, ...) of any policy: finite, deterministic or Gaussian."""
     if isinstance(law, Lookup) and law.func.role == "policy":
@@ -100,7 +105,7 @@ def _one_sum(law: laws.PathLaw, body: Sum, walk: Walk) -> np.ndarray:
     variable, low, _, term = body.args
     first = integer(low, walk)
     now, factor = _homogeneous(variable, term, first, walk)               # (S, A, S′, A′, S″, ...)
-    pi, p_pi = chain(law.args[0], walk)
+    pi, p_pi = (spread(x, walk.axes) for x in chain(law.args[0], walk))
     per_action = np.einsum("sab,bc...,bcd,sabcd...->sa...", walk.world.P, pi, walk.world.P, now)
     after = solve(p_pi, factor, (pi * per_action).sum(1))                  # value of the whole sum from each state
     q = per_action + factor * np.einsum("sab,b...->sa...", walk.world.P, after)

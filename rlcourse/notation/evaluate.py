@@ -193,13 +193,15 @@ def _root(g: Callable[[np.ndarray, Walk], np.ndarray], left: np.ndarray, right: 
 
 
 def _kinks(body: sp.Basic, variable: sp.Symbol, walk: Walk, into: Callable[[np.ndarray], np.ndarray]) -> list:
-    """The places in the body where a function of the world has a kink, as functions that change sign there."""
+    """The places in the body where a function of the world, a minimum or a maximum has a kink, as functions that change sign there."""
     found = []
     for applied in sorted(body.atoms(AppliedUndef), key=str):
         if applied.func not in walk.definitions and variable in applied.free_symbols:
             found += [
                 lambda v, inner, arg=applied.args[0], c=c: inner.inside({variable: into(v)})(arg) - c for c in walk.world.function(applied.func).kinks
             ]
+    for either in sorted((n for n in body.atoms(ex.Operator) if type(n).__name__ in ("Min", "Larger") and variable in n.free_symbols), key=str):
+        found += [lambda v, inner, pair=either.args: inner.inside({variable: into(v)})(pair[0]) - inner.inside({variable: into(v)})(pair[1])]
     return found
 
 

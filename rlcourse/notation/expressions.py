@@ -87,6 +87,9 @@ def _require(operator: type, value: object, kind: type | tuple, place: str) -> N
 class Law(Writes, sp.Basic):
     """What an expectation runs over. `_given` writes its conditions, if it has any."""
 
+    def __new__(cls, *args: object) -> "Law":
+        return sp.Basic.__new__(cls, *map(sp.sympify, args))
+
     def _given(self, pen: LatexPen) -> str:
         return ""
 
@@ -279,21 +282,3 @@ class JacobianDet(Operator):
 def det_jacobian(inputs: tuple, outputs: tuple) -> JacobianDet:
     """Determinant of the matrix ∂(outputs)/∂(inputs): det_jacobian((u1, u2), (tanh(u1), tanh(u2)))."""
     return JacobianDet(tuple(inputs), tuple(outputs))
-
-
-def plain(expr: sp.Basic) -> sp.Basic:
-    """The expression in sympy's own words, for the symbolic mode; E, P, H and unknown functions stay as they are."""
-    if isinstance(expr, Density):
-        return plain(expr.args[0].formula(expr.args[1]))
-    if isinstance(expr, sp.Symbol):
-        return sp.Symbol(expr.name, positive=True) if expr.is_positive else sp.Symbol(expr.name, real=True)
-    if not expr.args or isinstance(expr, (E, P, H, Integral, Partial)):
-        return expr
-    args = [plain(a) for a in expr.args]
-    if isinstance(expr, D):
-        return sp.diff(args[1], args[0])
-    if isinstance(expr, JacobianDet):
-        return sp.Matrix(args[1]).jacobian(sp.Matrix(args[0])).det()
-    rebuild = {"WrittenAdd": sp.Add, "WrittenMul": sp.Mul, "WrittenPow": sp.Pow}.get(type(expr).__name__)
-    return (rebuild or getattr(expr, "plain", None) or expr.func)(*args)
-

@@ -14,6 +14,8 @@ from rlcourse.notation.written import AsWritten
 class Discrete(AsWritten, sp.Symbol):
     """A symbol with integer values: kind is "state", "action", "time", "horizon" or "path". States and actions index a trajectory: s[t]."""
 
+    __iter__ = None                                 # s[t] is an index, not a sequence: sympy must not try to run through it
+
     def __new__(cls, name: str, kind: str) -> "Discrete":
         obj = sp.Symbol.__xnew__(cls, name, integer=True)
         obj.domain = kind

@@ -15,7 +15,7 @@ import numpy as np
 import sympy as sp
 from sympy.core.function import AppliedUndef
 
-from rlcourse.notation.expressions import plain
+from rlcourse.notation.expressions import D, Density, E, H, Integral, JacobianDet, P, Partial
 from rlcourse.notation.pens import text
 
 ROUND_REAL, ROUND_POSITIVE = (0.0, 1.0, -1.0), (1.0, 0.5, 1.5)
@@ -217,3 +217,20 @@ def symbolically_equal(left: sp.Expr, right: sp.Expr) -> bool:
 
 def _reduces_to_zero(expr: sp.Expr) -> bool:
     return sp.simplify(expr.rewrite(sp.exp)) == 0
+
+
+def plain(expr: sp.Basic) -> sp.Basic:
+    """The expression in sympy's own words, for the symbolic mode; E, P, H and unknown functions stay as they are."""
+    if isinstance(expr, Density):
+        return plain(expr.args[0].formula(expr.args[1]))
+    if isinstance(expr, sp.Symbol):
+        return sp.Symbol(expr.name, positive=True) if expr.is_positive else sp.Symbol(expr.name, real=True)
+    if not expr.args or isinstance(expr, (E, P, H, Integral, Partial)):
+        return expr
+    args = [plain(a) for a in expr.args]
+    if isinstance(expr, D):
+        return sp.diff(args[1], args[0])
+    if isinstance(expr, JacobianDet):
+        return sp.Matrix(args[1]).jacobian(sp.Matrix(args[0])).det()
+    rebuild = {"WrittenAdd": sp.Add, "WrittenMul": sp.Mul, "WrittenPow": sp.Pow}.get(type(expr).__name__)
+    return (rebuild or getattr(expr, "plain", None) or expr.func)(*args)
