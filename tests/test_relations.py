@@ -15,6 +15,7 @@ from rlcourse.notation import (
     StepUndecided,
     cos,
     density_worlds,
+    erratum,
     exp,
     function,
     log,
@@ -245,3 +246,11 @@ def test_extrapolation_is_exact_for_sums_of_geometric_sequences():
     assert tends_to_zero([1 / math.log(10 + 4.0**k) for k in range(8)], 1e-6)[0] is not True      # too slow to be seen
     assert tends_to_zero([4.0**k for k in range(8)], 1e-6)[0] is False                            # Wynn alone would call the antilimit 0
     assert tends_to_zero([(-1.0) ** k for k in range(8)], 1e-6)[0] is False
+
+
+def test_an_erratum_may_define_what_its_formulas_say():
+    w, f = real("w"), function("f", real("w"))
+    shown = erratum("half", "f is a half of w²", printed=f(w), correct=f(w) / 2, truth=w**2 / 2, where=[(f(w), w**2)], worlds=[DensityWorld(w=1)])
+    assert shown.rows == (("w = 1", 1.0, 0.5, 0.5),)
+    assert "where $f(w) := w^{2}$" in shown._repr_markdown_()
+    assert "where f(w) := w²" in repr(shown)

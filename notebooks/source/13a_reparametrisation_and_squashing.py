@@ -32,7 +32,7 @@ from rlcourse.equations.distributions import TanhGaussian, tanh_log_det
 from rlcourse.figures import lecture_13a as fig
 from rlcourse.figures import style, training
 from rlcourse.notation import D, DensityWorld, Derivation, E, H, N, P, Phi, TanhN, atanh, det_jacobian, erratum, evaluate
-from rlcourse.notation import exp, function, integral, jump, log, partial, positive, real, softplus, summary, tanh
+from rlcourse.notation import Assumption, exp, function, integral, jump, log, partial, positive, real, softplus, summary, tanh
 from rlcourse.stats import History, mean_interval
 from rlcourse.train import train
 
@@ -81,15 +81,23 @@ widgets.parameter_space()
 Qsa, Qhat = function("Q", s, a), function("Qhat", s, mu, sigma)
 mu_s = function("mu", theta, s, subscripts=1)(theta, s)
 sigma_s = function("sigma", theta, s, subscripts=1, is_positive=True)(theta, s)
+held = Assumption("Q is held fixed while the policy moves",
+                  source="CS4400 7.2, slide 'Stochastic vs. deterministic policy gradients'")
 
 epg = (
     Derivation("The expected policy gradient is a chain rule", "13.2",
-               D(theta, E(a, N(mu_s, sigma_s), Qsa(s, a))))
+               D(theta, E(a, N(mu_s, sigma_s), Qsa(s, a))),
+               source="CS4400 7.2, the same slide; Ciosek and Whiteson 2018, section 3")
     .define(Qhat(s, mu, sigma), E(a, N(mu, sigma), Qsa(s, a)))
     .step(D(theta, Qhat(s, mu_s, sigma_s)), because="this is Q̂ [13.1] at the parameters μ_θ(s), σ_θ(s)")
     .step(D(theta, mu_s) * partial(Qhat, mu)(s, mu_s, sigma_s)
           + D(theta, sigma_s) * partial(Qhat, sigma)(s, mu_s, sigma_s),
           because="chain rule: θ acts through μ and through σ only")
+    .assuming(held)
+    .fails_without(held, removed=(
+        D(theta, E(a, N(mu_s, sigma_s), theta * Qsa(s, a))),
+        theta * (D(theta, mu_s) * partial(Qhat, mu)(s, mu_s, sigma_s)
+                 + D(theta, sigma_s) * partial(Qhat, sigma)(s, mu_s, sigma_s))))
 )
 epg
 
@@ -125,30 +133,50 @@ for width in (1.0, 0.1, 0.01):
 widgets.estimators()
 
 # %% tags=["derivation"] rows=["S0-23:D", "S0-26:D"] slideshow={"slide_type": "subslide"}
+slide = "CS4400 7.2, slide 'The reparametrization trick'"
+mirrored = (
+    Derivation("The noise is symmetric", "13.3", E(eps, N(0, 1), Q(mu + sigma * eps)), source=slide)
+    .step(E(eps, N(0, 1), Q(mu - sigma * eps)), because="ε and −ε have the same law")
+)
+same_law = Assumption("the path has the law of the action", source=slide)
+smooth = Assumption("Q has no jumps", source="Mohamed et al. 2020, section 5.3")
 pathwise = (
-    Derivation("The pathwise gradient, in the mean", "13.3", D(mu, E(a, N(mu, sigma), Q(a))))
+    Derivation("The pathwise gradient, in the mean", "13.3", D(mu, E(a, N(mu, sigma), Q(a))),
+               source=f"{slide}; Kingma and Welling 2014, section 2.4")
     .step(D(mu, E(eps, N(0, 1), Q(mu + sigma * eps))),
           because="reparametrise: a = μ + σε has the law N(μ, σ²)")
+    .also_equals(D(mu, E(eps, N(0, 1), Q(mu - sigma * eps))), by=mirrored)
+    .assuming(same_law).fails_without(same_law, removed=D(mu, E(eps, N(0, 1), Q(mu + sigma**2 * eps))))
     .step(E(eps, N(0, 1), partial(Q)(mu + sigma * eps)),
           because="the noise does not depend on μ, so the derivative goes inside")
-    .fails_without("Q has no jumps", DensityWorld(mu=0, sigma=1, Q=jump(at=0.5)))
+    .also_equals(E(eps, N(0, 1), partial(Q)(mu - sigma * eps)), by=mirrored)
+    .assuming(smooth).fails_without(smooth, DensityWorld(mu=0, sigma=1, Q=jump(at=0.5)))
 )
 pathwise_sigma = (
-    Derivation("... and in the standard deviation", "13.3", D(sigma, E(a, N(mu, sigma), Q(a))))
+    Derivation("... and in the standard deviation", "13.3", D(sigma, E(a, N(mu, sigma), Q(a))),
+               source="Kingma and Welling 2014, section 2.4")
     .step(E(eps, N(0, 1), eps * partial(Q)(mu + sigma * eps)),
           because="the same path; the inner derivative of μ + σε by σ is ε")
+    .assuming(smooth).fails_without(smooth, DensityWorld(mu=0, sigma=1, Q=jump(at=0.5)))
 )
-display(pathwise, pathwise_sigma)
+display(pathwise, pathwise_sigma, mirrored)
 
 # %% tags=["derivation"] rows=["S0-23:D"] slideshow={"slide_type": "subslide"}
+fixed = Assumption("Q does not depend on the policy's parameters", source="Williams 1992, section 4")
 score = (
-    Derivation("The score function, from the same start", "13.4", D(mu, E(a, N(mu, sigma), Q(a))))
+    Derivation("The score function, from the same start", "13.4", D(mu, E(a, N(mu, sigma), Q(a))),
+               source="Williams 1992, sections 4 and 6 (Gaussian units)")
     .step(E(a, N(mu, sigma), Q(a) * D(mu, log(N(mu, sigma).pdf(a)))),
           because="keep the samples: ∇p = p ∇ log p")
+    .assuming(fixed)
+    .fails_without(fixed, removed=(D(mu, E(a, N(mu, sigma), mu * Q(a))),
+                                   E(a, N(mu, sigma), mu * Q(a) * D(mu, log(N(mu, sigma).pdf(a))))))
     .step(E(a, N(mu, sigma), Q(a) * ((a - mu) / sigma**2)),
           because="log N is −(a − μ)²/(2σ²) plus terms without μ")
     .step(E(eps, N(0, 1), partial(Q)(mu + sigma * eps)),
           because="integrate by parts: the derivative moves from the density to Q")
+    .also_equals(E(eps, N(0, 1), partial(Q)(mu - sigma * eps)), by=mirrored)
+    .assuming(smooth).fails_without(smooth, DensityWorld(mu=0, sigma=1, Q=jump(at=0.5)))
 )
 score
 
@@ -183,7 +211,7 @@ erratum(
 # %% [markdown] slideshow={"slide_type": "slide"} notes="5 minutes. Drag sigma to 2: two horns near the edges. Toggle 'no correction': 0.61 at sigma = 1. Ask which sigma makes the printed formula look harmless (0.989 at 0.3): that is why it survives in code."
 # ## 3 · Squash, and keep the probability
 #
-# Torques, steering angles and throttles have limits; Gaussians do not. So SAC squashes: define $a := \tanh u$ with $u \sim \mathcal N(\mu, \sigma^2)$.
+# Torques, steering angles and throttles have limits; Gaussians do not. So SAC squashes: it draws $u \sim \mathcal N(\mu, \sigma^2)$ and sends $\tanh u$ as its action $a$.
 # **What is the density of $a$?**
 #
 # Near $\pm 1$, tanh squeezes a long stretch of $u$ into a sliver of $a$: the same probability on less room is more density.
@@ -195,17 +223,22 @@ erratum(
 widgets.squashed_density()
 
 # %% tags=["derivation"] rows=["S0-31:D"] slideshow={"slide_type": "subslide"}
+squashing = "CS4400 7.3, slide 'Action squashing'; Haarnoja et al. 2018b, appendix C"
+increasing = Assumption("the squash is increasing", source=squashing)
 below = (
     Derivation("Start from what cannot go wrong: the probability of an action below x", "13.5",
-               P(u, N(mu, sigma), tanh(u) <= x))
+               P(u, N(mu, sigma), tanh(u) <= x), source=squashing)
     .step(P(u, N(mu, sigma), u <= atanh(x)), because="tanh is increasing: undo it on both sides")
+    .assuming(increasing)
+    .fails_without(increasing, removed=(P(u, N(mu, sigma), -tanh(u) <= x),
+                                        P(u, N(mu, sigma), u <= atanh(-x))))
     .step(Phi((atanh(x) - mu) / sigma), because="standardise u; Φ is the normal distribution function")
 )
 below
 
 # %% tags=["derivation"] rows=["S0-31:D", "S0-40:D"] slideshow={"slide_type": "subslide"}
 density = (
-    Derivation("Density of a squashed Gaussian", "13.5", log(pi(x)))
+    Derivation("Density of a squashed Gaussian", "13.5", log(pi(x)), source=squashing)
     .define(pi(x), D(x, P(u, N(mu, sigma), tanh(u) <= x)))
     .step(log(D(x, Phi((atanh(x) - mu) / sigma))), because="the probability below x, from the last derivation")
     .step(log(N(mu, sigma).pdf(atanh(x)) * D(x, atanh(x))), because="chain rule; Φ′ is the normal density")
@@ -217,11 +250,16 @@ density = (
 density
 
 # %% tags=["derivation"] rows=["S0-31:D"] slideshow={"slide_type": "subslide"}
+apart = Assumption("each action depends on its own u alone", source=squashing)
+v1, v2 = u1 + u2 / 2, u2 + u1 / 2
 jacobian = (
     Derivation("Two actions: a diagonal Jacobian, so the corrections add up", "13.5",
-               log(det_jacobian((u1, u2), (tanh(u1), tanh(u2)))))
+               log(det_jacobian((u1, u2), (tanh(u1), tanh(u2)))), source=squashing)
     .step(log((1 - tanh(u1) ** 2) * (1 - tanh(u2) ** 2)),
           because="each action depends on its own u: the product of the diagonal", worlds="symbolic")
+    .assuming(apart)
+    .fails_without(apart, removed=(log(det_jacobian((u1, u2), (tanh(v1), tanh(v2)))),
+                                   log((1 - tanh(v1) ** 2) * (1 - tanh(v2) ** 2))))
     .step(log(1 - tanh(u1) ** 2) + log(1 - tanh(u2) ** 2), because="logarithm of a product")
 )
 jacobian
@@ -254,7 +292,8 @@ fig.log_det_error()
 
 # %% tags=["derivation"] rows=["S0-31:D"] slideshow={"slide_type": "subslide"}
 stable = (
-    Derivation("The log-determinant without cancellation", "13.6", log(1 - tanh(u) ** 2))
+    Derivation("The log-determinant without cancellation", "13.6", log(1 - tanh(u) ** 2),
+               source="CS4400 7.3 warns of instability; the form is that of torch's TanhTransform")
     .step(log(4 / (exp(u) + exp(-u)) ** 2), because="1 − tanh² u = 1/cosh² u", worlds="symbolic")
     .step(2 * (log(2) - log(exp(u) + exp(-u))),
           because="logarithm of a fraction and of a square", worlds="symbolic")
@@ -293,7 +332,8 @@ fig.entropy_against_sigma()
 
 # %% tags=["derivation"] rows=["S0-40:D"] slideshow={"slide_type": "subslide"}
 entropy = (
-    Derivation("Entropy of a squashed Gaussian", "13.7", H(TanhN(mu, sigma)))
+    Derivation("Entropy of a squashed Gaussian", "13.7", H(TanhN(mu, sigma)),
+               source="CS4400 7.3, slide 'Action squashing', its brace corrected below")
     .step(E(a, TanhN(mu, sigma), -log(TanhN(mu, sigma).pdf(a))), because="definition of the entropy")
     .step(E(u, N(mu, sigma), -log(N(mu, sigma).pdf(u)) + log(1 - tanh(u) ** 2)),
           because="[13.5] with a = tanh u")
@@ -316,7 +356,8 @@ erratum(
 # %% tags=["derivation"] rows=["S0-31:D"] slideshow={"slide_type": "subslide"}
 pi_y, x_y = function("pi", y), function("x", y)
 bounds = (
-    Derivation("Actuators with other limits than ±1", "13.8", log(pi_y(y)))
+    Derivation("Actuators with other limits than ±1", "13.8", log(pi_y(y)),
+               source="change of variables as in Haarnoja et al. 2018b, appendix C")
     .define(pi_y(y), D(y, P(u, N(mu, sigma), low + (high - low) / 2 * (tanh(u) + 1) <= y)))
     .define(x_y(y), 2 * (y - low) / (high - low) - 1)
     .step(log(D(y, P(u, N(mu, sigma), tanh(u) <= x_y(y)))), because="solve the inequality for tanh u")
@@ -418,7 +459,8 @@ for data in ([0.0, 3.0, 3.0], [1.0, 1.0, 4.0]):                  # same sum, sam
 edge = evaluate(P(u, N(0, 50), tanh(u) >= 0.999), DensityWorld())
 print(f"sigma = 50: P(a > 0.999) = {edge:.3f}: close to a coin flip between -1 and 1, and never an atom")
 square = (
-    Derivation("No inverse needed: the action u²", "13.3", D(mu, E(u, N(mu, sigma), Q(u**2))))
+    Derivation("No inverse needed: the action u²", "13.3", D(mu, E(u, N(mu, sigma), Q(u**2))),
+               source=f"{slide} asks for a bijection")
     .step(E(eps, N(0, 1), 2 * (mu + sigma * eps) * partial(Q)((mu + sigma * eps) ** 2)),
           because="the path is smooth; that u² forgets a sign is no obstacle")
 )
@@ -447,6 +489,6 @@ summary("Five formulas", epg, pathwise, density, stable, entropy)
 # soft Q-learning (not written yet).
 #
 # **References.** Williams (1992), *Simple statistical gradient-following algorithms*, Machine Learning 8 (score function). Kingma and Welling (2014), *Auto-encoding
-# variational Bayes*, ICLR, section 2.4 (reparametrisation). Silver et al. (2014), *Deterministic policy gradient algorithms*, ICML. Ciosek and Whiteson (2018), *Expected
+# variational Bayes*, ICLR, section 2.4 (reparametrisation). Mohamed et al. (2020), *Monte Carlo gradient estimation in machine learning*, JMLR 21. Silver et al. (2014), *Deterministic policy gradient algorithms*, ICML. Ciosek and Whiteson (2018), *Expected
 # policy gradients*, AAAI. Haarnoja et al. (2018a), *Soft actor-critic*, ICML; (2018b), *Soft actor-critic algorithms and applications*, section 5 and
 # appendix C (temperature and squashing).

@@ -29,13 +29,13 @@ from rlcourse.notation.pens import latex, text
 from rlcourse.notation.rendering import summary
 from rlcourse.notation.tables import action, horizon, initial, path, reward, state, terminal, time
 from rlcourse.notation.worlds import DensityWorld, Formula, density_worlds, jump, kink
-from rlcourse.notation.written import Phi, atanh, cos, exp, log, sin, softplus, sqrt, tanh
+from rlcourse.notation.written import Abs, Phi, atanh, cos, exp, log, sin, softplus, sqrt, tanh
 
 __all__ = [
-    "KL", "LSE", "ActionWorld", "Assumption", "AssumptionNotNeeded", "AssumptionOpen", "D", "DefinitionRefused", "DensityWorld", "Derivation", "E",
-    "Erratum", "FiniteWorld", "Formula", "H", "Larger", "LinearQuadratic", "Max", "Min", "N", "P", "Phi", "Pr", "Prod", "StepFails",
-    "StepUndecided", "Sum", "TanhN", "action", "action_worlds", "actor", "atanh", "cos", "density_worlds", "derivations", "det_jacobian",
-    "dynamics", "erratum", "evaluate", "exp", "finite_worlds", "function", "grad", "grad_at", "horizon", "initial", "integral", "jump", "kink",
-    "latex", "log", "lq_constant", "lq_start", "lq_worlds", "oo", "optimality", "partial", "path", "policy", "positive", "real", "reward",
-    "riccati_gain", "sin", "softplus", "sqrt", "state", "summary", "tanh", "terminal", "text", "time",
+    "KL", "LSE", "Abs", "ActionWorld", "Assumption", "AssumptionNotNeeded", "AssumptionOpen", "D", "DefinitionRefused", "DensityWorld",
+    "Derivation", "E", "Erratum", "FiniteWorld", "Formula", "H", "Larger", "LinearQuadratic", "Max", "Min", "N", "P", "Phi", "Pr", "Prod",
+    "StepFails", "StepUndecided", "Sum", "TanhN", "action", "action_worlds", "actor", "atanh", "cos", "density_worlds", "derivations",
+    "det_jacobian", "dynamics", "erratum", "evaluate", "exp", "finite_worlds", "function", "grad", "grad_at", "horizon", "initial", "integral",
+    "jump", "kink", "latex", "log", "lq_constant", "lq_start", "lq_worlds", "oo", "optimality", "partial", "path", "policy", "positive", "real",
+    "reward", "riccati_gain", "sin", "softplus", "sqrt", "state", "summary", "tanh", "terminal", "text", "time",
 ]

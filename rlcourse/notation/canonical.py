@@ -39,7 +39,7 @@ def expands_to(left: sp.Basic, right: sp.Basic) -> bool:
     """True if sympy's own arithmetic and `expand` (which reaches below every operator) make the two the same."""
     try:
         return sp.expand(sp.Add(_tidy(left), sp.Mul(-1, _tidy(right)))) == 0
-    except (TypeError, ValueError, AttributeError):
+    except (TypeError, ValueError, AttributeError, RecursionError):
         return False
 
 
@@ -53,5 +53,5 @@ def _tidy(expr: sp.Basic) -> sp.Basic:
         return kind(*args)
     try:
         return expr.func(*args)
-    except (TypeError, ValueError, AttributeError):
+    except (TypeError, ValueError, AttributeError, RecursionError):
         return expr

@@ -53,13 +53,16 @@ class Applied(AsWritten, AppliedUndef):
         return False
 
 
-def function(name: str, *parameters: Variable, subscripts: int = 0, is_positive: bool = False, kind: type | None = None) -> UndefinedFunction:
+def function(
+    name: str, *parameters: Variable, subscripts: int = 0, is_positive: bool = False, kind: type | None = None, **marks: object
+) -> UndefinedFunction:
     """Declares a function by name and parameters: Q = function("Q", s, a). A trailing "hat" in the name prints a hat.
 
     subscripts: how many leading parameters are printed as an index: function("mu", theta, s, subscripts=1) is μ_θ(s).
     is_positive: worlds choose a function with positive values (a standard deviation σ_θ). kind: another class of node (tables.py).
+    marks: attributes that tell functions of one name apart, high=0 for a reward that is never positive; sympy takes them for one function without.
     """
-    made = UndefinedFunction(name, bases=(kind or Applied,), real=True, **({"positive": True} if is_positive else {}))
+    made = UndefinedFunction(name, bases=(kind or Applied,), real=True, **({"positive": True} if is_positive else {}), **marks)
     made.parameters, made.subscripts, made.role, made.bar = parameters, subscripts, None, 0
     return made
 

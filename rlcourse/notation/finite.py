@@ -136,8 +136,14 @@ def _reduce(variable: sp.Symbol, walk: Walk, body, along, constant) -> np.ndarra
         raise TypeError(f"{variable} is neither a state nor an action: a sum over it needs bounds, Sum({variable}, first, last, ...).")
     n = sizes[variable.domain]
     deeper = walk.inside({variable: walk.lead(np.arange(n))}, 1)
-    result = np.asarray(body(deeper))
-    return along(result) if result.ndim == deeper.axes else constant(result, n)
+    return _reduced(np.asarray(body(deeper)), deeper.axes, n, along, constant)
+
+
+def _reduced(result: np.ndarray, axes: int, n: int, along, constant) -> np.ndarray:
+    """The newest axis reduced. A body that does not depend on what it runs over lacks that axis, or has it with length 1."""
+    if result.ndim < axes:
+        return constant(result, n)
+    return along(result) if result.shape[0] == n else constant(result[0], n)
 
 
 REDUCE = {
@@ -154,8 +160,7 @@ def _over(expr: operators.Over, walk: Walk) -> np.ndarray:
         return _over_time(expr, walk, along)
     if getattr(variable, "domain", None) == "path":
         deeper = open_frame(walk, None, variable)
-        result = deeper(body)
-        return along(result) if result.ndim == deeper.axes else constant(result, len(deeper.bound[FRAME].weight))
+        return _reduced(deeper(body), deeper.axes, len(deeper.bound[FRAME].weight), along, constant)
     return _reduce(variable, walk, lambda deeper: deeper(body), along, constant)
 
 

@@ -97,9 +97,9 @@ class Lookup(Applied):
         return all(isinstance(x, At) for x in self.args) and self.args[0].args[1] == self.args[1].args[1]
 
 
-def table(name: str, role: str, parameters: tuple, subscripts: int = 0, bar: int = 0) -> type:
+def table(name: str, role: str, parameters: tuple, subscripts: int = 0, bar: int = 0, **marks: object) -> type:
     """Declares a table of the world; `role` ("reward", "policy", ...) says which."""
-    made = function(name, *parameters, subscripts=subscripts, kind=Lookup)
+    made = function(name, *parameters, subscripts=subscripts, kind=Lookup, **marks)
     made.role, made.bar = role, bar
     return made
 
@@ -114,8 +114,7 @@ class Reward:
     """r = reward("r"): r(s, a) is the table, r[t] is r(s_t, a_t). high=0 asks for rewards that are never positive."""
 
     def __init__(self, name: str = "r", high: float | None = None) -> None:
-        self.function = table(name, "reward", (S, A))
-        self.function.high = high
+        self.function = table(name, "reward", (S, A), high=high)
 
     def __call__(self, s: object, a: object) -> sp.Expr:
         return self.function(s, a)

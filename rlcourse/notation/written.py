@@ -219,6 +219,16 @@ class Phi(WrittenFunction):
     plain = staticmethod(lambda z: (1 + sp.erf(z / sp.sqrt(2))) / 2)
 
 
+class Abs(WrittenFunction):
+    """The absolute value |x|, as written."""
+
+    plain = staticmethod(sp.Abs)
+
+    def _write(self, pen: LatexPen, exponent: str | None = None) -> str:
+        inside = pen.bracket(pen.of(self.args[0]), "|", "|")
+        return pen.power(inside, exponent) if exponent else inside
+
+
 def sqrt(value: object) -> WrittenPow:
     """√value, as written."""
     return WrittenPow(value, sp.S.Half)
