@@ -6,7 +6,17 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from rlcourse.stats import History, Row, mean_interval
+from rlcourse.stats import (
+    History,
+    Row,
+    area_under_curve,
+    areas,
+    final_values,
+    inter_percentile_range,
+    interquartile_mean,
+    mean_interval,
+    require_runs,
+)
 
 
 @pytest.mark.parametrize("n", [2, 3, 10, 30])
@@ -76,3 +86,104 @@ def test_seeds_measured_at_different_steps_make_no_table():
 def test_a_metric_that_was_not_measured_is_answered_with_those_that_were(history, says):
     with pytest.raises(ValueError, match=says):
         history.table("return")
+
+
+SCORES = np.random.default_rng(5).lognormal(1, 1, 23)
+
+
+@pytest.mark.parametrize(("x", "iqm"), [([4.0], 4), ([1, 2, 9], 4), ([100, 2, 4, -50], 3), ([0, 1, 2, 3, 4, 5, 6, 700], 3.5), ([9, 1, 2, 3, -7], 2)])
+def test_the_interquartile_mean_by_hand(x, iqm):
+    """The middle half once a quarter, rounded down, is cut from each end; below four runs nothing is."""
+    assert interquartile_mean(x) == iqm
+
+
+def test_the_interquartile_mean_equals_scipys_and_pools_tasks():
+    table = SCORES[:20].reshape(10, 2)
+    assert interquartile_mean(SCORES) == scipy_stats.trim_mean(SCORES, 0.25)
+    assert interquartile_mean(table) == interquartile_mean(SCORES[:20])
+    np.testing.assert_allclose(interquartile_mean(table, axis=0), [interquartile_mean(column) for column in table.T], rtol=1e-15)
+
+
+def test_the_interquartile_mean_moves_and_scales_with_the_runs_and_forgets_their_order():
+    assert math.isclose(interquartile_mean(3 * SCORES - 7), 3 * interquartile_mean(SCORES) - 7)
+    assert math.isclose(interquartile_mean(SCORES[::-1]), interquartile_mean(SCORES))
+    assert math.isclose(interquartile_mean(-SCORES), -interquartile_mean(SCORES))
+
+
+def test_one_lucky_seed_moves_the_mean_and_hardly_the_interquartile_mean():
+    lucky = np.append(np.full(9, 10.0), 1e6)
+    assert interquartile_mean(lucky) == 10 and lucky.mean() > 1e5
+
+
+STEPS = np.array([0, 10, 40, 100])
+
+
+def test_the_area_of_a_line_is_its_midpoint_whatever_the_spacing():
+    np.testing.assert_allclose(area_under_curve(STEPS, np.stack([np.full(4, 7.0), 2.0 * STEPS - 1])), [7, 99], rtol=1e-14)
+    assert area_under_curve([0, 1, 2], [[0, 4, 0]]) == 2                                                     # a triangle of height 4
+
+
+def test_the_area_is_in_units_of_the_return():
+    values = np.random.default_rng(2).normal(size=(5, 4))
+    np.testing.assert_allclose(area_under_curve(1000 * STEPS + 3, 2 * values + 1), 2 * area_under_curve(STEPS, values) + 1, rtol=1e-13)
+
+
+@pytest.mark.parametrize(("steps", "values"), [([0, 1, 1], np.ones((2, 3))), ([1], np.ones((2, 1))), ([0, 1], np.ones((2, 3))), ([0, 1], np.ones(2))])
+def test_an_area_needs_increasing_steps_and_a_table(steps, values):
+    with pytest.raises(ValueError, match=r"increasing steps \(points,\)"):
+        area_under_curve(steps, values)
+
+
+def test_one_number_for_each_seed_of_a_history():
+    np.testing.assert_allclose(areas(HISTORY), [22.1, 24.1])
+    np.testing.assert_allclose(final_values(HISTORY), [32.1, 34.1])
+    np.testing.assert_allclose(final_values(HISTORY, last=3), HISTORY.table("eval_return")[1].mean(1))
+    for last in (0, 4):
+        with pytest.raises(ValueError, match="between 1 and all"):
+            final_values(HISTORY, last=last)
+
+
+@pytest.mark.parametrize("number", [areas, final_values])
+def test_a_run_that_diverged_is_named_by_its_seed(number):
+    """Seeds 2, 4 and 9, of which 4 and 9 hold a nan or an infinity; a seed that measured only other things shifts no name."""
+    rows = [Row(seed, step, "eval_return", {4: math.nan, 9: -math.inf}.get(seed, 1.0)) for seed in (9, 4, 2) for step in (1, 2)]
+    with pytest.raises(ValueError, match=r"from seed 4, seed 9\. A run that diverged is a result"):
+        number(History([Row(0, 1, "loss", 1.0), *rows]))
+
+
+def test_without_seeds_a_lost_run_is_named_by_its_position():
+    with pytest.raises(ValueError, match=r"run 1 \(counted from 0\)"):
+        require_runs([[1, 2], [3, math.nan]], "the test")
+
+
+def test_one_seed_is_no_interval():
+    with pytest.raises(ValueError, match=r"at least 2 runs.*One seed is no interval"):
+        require_runs([3.0], "the test")
+
+
+def test_ipr_90_of_runs_spread_evenly_over_the_range_is_nine_tenths():
+    even = np.linspace(-50, 150, 101)
+    assert math.isclose(inter_percentile_range(even, -50, 150), 0.9) and math.isclose(inter_percentile_range(even, -50, 150, share=0.5), 0.5)
+    assert math.isclose(inter_percentile_range(even, -50, 350), 0.45)
+
+
+def test_ipr_is_the_difference_of_two_percentiles():
+    assert math.isclose(inter_percentile_range(SCORES, 2, 5), (np.percentile(SCORES, 95) - np.percentile(SCORES, 5)) / 3)
+    assert math.isclose(inter_percentile_range(SCORES, 0, 1, share=1 - 1e-12), np.ptp(SCORES), rel_tol=1e-9)
+    assert inter_percentile_range(np.full(9, 3.0), 0, 10) == 0
+    assert math.isclose(inter_percentile_range(4 * SCORES + 1, 4 * 2 + 1, 4 * 5 + 1), inter_percentile_range(SCORES, 2, 5))
+
+
+def test_more_seeds_shrink_the_interval_and_not_the_spread():
+    """100 and 10,000 normal runs: IPR-90 stays at 2 · 1.645 σ, the interval of the mean is ten times shorter."""
+    few, many = (np.random.default_rng(n).normal(size=n) for n in (100, 10_000))
+    assert abs(inter_percentile_range(few, 0, 1) - 3.29) < 0.7 and abs(inter_percentile_range(many, 0, 1) - 3.29) < 0.1
+    ratio = np.diff(mean_interval(few)[1:]) / np.diff(mean_interval(many)[1:])
+    assert 8 < ratio[0] < 12
+
+
+@pytest.mark.parametrize(("x", "low", "high", "share", "says"), [([1, 2], 3, 3, 0.9, "high must exceed low"), ([1, 2], 0, 1, 90, "level = 90"),
+                                                                  ([1], 0, 1, 0.9, "at least 2 runs"), ([1, math.nan], 0, 1, 0.9, "run 1")])
+def test_what_has_no_spread_or_scale_is_refused(x, low, high, share, says):
+    with pytest.raises(ValueError, match=says):
+        inter_percentile_range(x, low, high, share)

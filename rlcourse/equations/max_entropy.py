@@ -1,4 +1,4 @@
-"""The three equations of soft actor-critic: what the critic is asked to become, what the actor minimises, what moves the temperature.
+"""The equations of soft actor-critic: what the critics are asked to become, what the actor minimises, what moves the temperature.
 
 The batch is the last dimension; every dimension in front of it is an independent copy (a seed). alpha is a number, or a tensor with one temperature
 per copy: for q of shape (N, B), alpha has shape (N,). Entropies and log-densities are in nats, so alpha is in units of reward per nat.
@@ -6,7 +6,7 @@ per copy: for q of shape (N, B), alpha has shape (N,). Entropies and log-densiti
 
 import torch
 
-from rlcourse.types import READ, ShapeError, mask_like, require_same_shape, require_tensor, require_unit_interval
+from rlcourse.types import READ, ShapeError, holds_if_readable, mask_like, require_same_shape, require_tensor, require_unit_interval
 
 
 def sac_target(
@@ -75,6 +75,70 @@ def temperature_loss(log_alpha: torch.Tensor, log_prob: torch.Tensor, target_ent
     log_alpha = _per_copy(log_alpha, log_prob, "log_alpha")
     target_entropy = _per_copy(target_entropy, log_prob, "target_entropy")
     return -log_alpha * (log_prob.detach().mean(dim=-1) + target_entropy)
+
+
+def sac_value_target(q1: torch.Tensor, q2: torch.Tensor, log_prob: torch.Tensor, alpha: float | torch.Tensor) -> torch.Tensor:
+    """y_V = min(Q₁(s, a), Q₂(s, a)) − α log π(a|s),   a ~ π(·|s)                                                          [13.12]
+
+    What V_ψ(s) is asked to become in the first version of SAC, which keeps a network for the value of a state: its mean over a is
+    E[min Q] + α H[π(·|s)]. The critics of that version then learn towards `td_target` with q' = V'(s'), the Polyak average of V_ψ.
+    q1, q2, log_prob: (..., B), at the batch's states and actions drawn from the present policy, not from the batch. They are the online critics: here
+    the slow copy is V's. alpha: a number, or one per copy (...). Returns (..., B), in units of reward.
+    There is neither γ nor a mask: both stand where V is used, one step earlier.
+    Gradient flow: into every floating argument; nothing is detached, so the function is the formula. Call it under torch.no_grad().
+    Errors: ShapeError if a shape differs, or if alpha is neither a number nor one per copy; TypeError for integers.
+    Source: Haarnoja et al. 2018a (Soft actor-critic: Off-policy maximum entropy deep reinforcement learning), eqs. 3 and 5, with the minimum of its
+    section 4.2. The paper has α = 1 and multiplies rewards by a scale instead: scale k is α = 1/k.
+    Limits: α = 0 gives min(Q₁, Q₂); r + γ (1 − terminated) times it, at s' with target critics, is `sac_target`; multiplying Q and α by k
+    multiplies it by k; swapping q1 and q2 changes nothing.
+    """
+    require_tensor(q1=q1, q2=q2, log_prob=log_prob)
+    require_same_shape(q1=q1, q2=q2, log_prob=log_prob)
+    return torch.minimum(q1, q2) - _per_copy(alpha, log_prob, "alpha").unsqueeze(-1) * log_prob
+
+
+def soft_value(q: torch.Tensor, alpha: float | torch.Tensor) -> torch.Tensor:
+    """V(s) = α log Σ_a exp(Q(s, a)/α) = max_π E_{a~π}[Q(s, a)] + α H(π),   attained by π(a|s) = exp((Q(s, a) − V(s))/α)      [12.4]
+
+    q: (..., B, A), one value for each of A actions. alpha: above 0, in units of reward per nat, a number, or one per copy (...), the shape of q
+    without B and A. Returns (..., B), in units of reward. The largest value is taken out before the exponential: finite for every finite q.
+    Gradient flow: into q, with ∂V/∂Q(s, a) = π(a|s), and into alpha.
+    Errors: ShapeError if alpha is neither a number nor one per copy; TypeError for integers; ValueError if alpha is not positive (on the CPU).
+    Source: Ziebart 2010 (thesis); Haarnoja et al. 2017 (Reinforcement learning with deep energy-based policies), eq. 3.
+    Limits: max Q <= V <= max Q + α log A, equal on the left as α → 0 and on the right where all Q are equal; A = 1 gives Q; adding c to Q adds c;
+    scaling Q and α together scales V.
+    """
+    require_tensor(q=q)
+    if q.ndim < 2 or 0 in q.shape[-1:]:
+        raise ShapeError(f"q came as {tuple(q.shape)}, and needs (..., B, A): states in a batch, one value for each action in the last dimension.")
+    alpha = _per_copy(alpha, q[..., 0], "alpha")
+    if not holds_if_readable(alpha > 0):
+        raise ValueError(f"alpha is {alpha.min().item():.6g}, and needs to be above 0: it divides Q. The limit α → 0 is the maximum, q.amax(-1).")
+    alpha = alpha.unsqueeze(-1)
+    return alpha * torch.logsumexp(q / alpha.unsqueeze(-1), dim=-1)
+
+
+def soft_q_target(
+    rewards: torch.Tensor, terminated: torch.Tensor, q_next: torch.Tensor, gamma: float, alpha: float | torch.Tensor
+) -> torch.Tensor:
+    """y = r + γ (1 − terminated) α log Σ_a' exp(Q'(s', a')/α),   one sample of the soft Bellman optimality operator        [12.6]
+
+    rewards, terminated: (..., B). q_next: (..., B, A), the target network at the true next observation. gamma: in [0, 1]. alpha: above 0, a number,
+    or one per copy (...). Returns (..., B), in units of reward.
+    Only `terminated` masks: after the end there is neither reward nor entropy. At a time limit y bootstraps.
+    No policy is sampled, since the best one is known in closed form; that takes a sum over all actions. Where actions are vectors, `sac_target`
+    samples instead.
+    Gradient flow: into every floating argument; nothing is detached, so the function is the formula. Call it under torch.no_grad().
+    Errors: ShapeError if a shape differs; those of `soft_value`; ValueError if gamma is outside [0, 1].
+    Source: Haarnoja et al. 2017 (Reinforcement learning with deep energy-based policies), eqs. 6 and 8.
+    Limits: its mean over s' is `rlcourse.tabular.soft`'s backup; α → 0 gives r + γ max Q'; terminated = 1 or γ = 0 gives r; A = 1 gives the one-step
+    target; under the Boltzmann policy of Q' it is the mean of `sac_target` with q1 = q2 = Q'.
+    """
+    require_tensor(rewards=rewards, q_next=q_next)
+    value = soft_value(q_next, alpha)
+    require_same_shape(rewards=rewards, terminated=terminated, soft_value=value)
+    require_unit_interval(gamma=gamma)
+    return rewards + gamma * (1 - mask_like(terminated, rewards, "terminated")) * value
 
 
 def _per_copy(x: float | torch.Tensor, batch: torch.Tensor, name: str) -> torch.Tensor:

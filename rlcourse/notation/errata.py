@@ -8,6 +8,7 @@ import sympy as sp
 from rlcourse.notation.definitions import defined_key
 from rlcourse.notation.evaluate import evaluate
 from rlcourse.notation.pens import latex, text
+from rlcourse.notation.rendering import short
 from rlcourse.notation.verdict import GREY, refuse_misspelt, resolve, unknowns
 
 
@@ -27,7 +28,7 @@ class Erratum:
     def _repr_markdown_(self) -> str:
         table = ["| | as printed ✗ | corrected ✓ | should be |", "|---|---|---|---|"]
         table.append(f"| | ${latex(self.printed)}$ | ${latex(self.correct)}$ | ${latex(self.truth)}$ |")
-        table += [f"| {world.replace('|', chr(92) + '|')} | {_short(a)} | {_short(b)} | {_short(c)} |" for world, a, b, c in self.rows]
+        table += [f"| {world.replace('|', chr(92) + '|')} | {short(a)} | {short(b)} | {short(c)} |" for world, a, b, c in self.rows]
         meant = ", ".join(f"${latex(left)} := {latex(right)}$" for left, right in self.where)
         below = [f"where {meant}"] * bool(meant) + [self.why] * bool(self.why)
         return "\n\n".join([f"**{self.tag}.** Claim: {self.claim}.", "\n".join(table), *below])
@@ -35,7 +36,7 @@ class Erratum:
     def __repr__(self) -> str:
         forms = {"as printed": self.printed, "corrected": self.correct, "should be": self.truth}
         head = [f"{self.tag}. Claim: {self.claim}.", *(f"  {name:<12}{text(form)}" for name, form in forms.items())]
-        values = [f"  {world}: printed {_short(a)}, corrected {_short(b)}, should be {_short(c)}" for world, a, b, c in self.rows]
+        values = [f"  {world}: printed {short(a)}, corrected {short(b)}, should be {short(c)}" for world, a, b, c in self.rows]
         meant = [f"  where {text(left)} := {text(right)}" for left, right in self.where]
         return "\n".join(head + meant + values + ([self.why] if self.why else []))
 
@@ -59,7 +60,3 @@ def erratum(tag: str, claim: str, printed: object, correct: object, truth: objec
     if all(abs(a - c) <= GREY * tolerance * max(1.0, abs(c)) for _, a, _, c in rows):
         raise ValueError(f"{tag}: the printed form {text(printed)} equals {text(truth)} in all {len(rows)} worlds: nothing here shows it wrong.")
     return Erratum(tag, claim, printed, correct, truth, tuple(rows), why, tuple((left, sp.sympify(right)) for left, right in where))
-
-
-def _short(value: float) -> str:
-    return f"{round(value, 4) + 0.0:.4f}"

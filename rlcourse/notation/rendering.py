@@ -141,11 +141,12 @@ def _notes(derivation, code: str, show: Callable[[sp.Basic], str]) -> list[str]:
     for r in derivation.removed:
         sourced = f" ({r.source})" if r.source else ""
         instead = f", with {show(r.instead)} in its place," if r.instead is not None else ""
-        values = f"{r.world} gives {_short(r.left)} before it and {_short(r.right)} after."
+        values = f"{r.world} gives {short(r.left)} before it and {short(r.right)} after."
         notes.append(f"Without “{r.assumption}”{sourced} step {r.number}{instead} fails: {values}")
     notes += [f"✓ Step {a.number} equals {show(a.expr)} too, by [{a.tag}] {a.title}" for a in derivation.alternatives]
     return notes + [f"✓ The last line is computed by {code.format(b.name)}: {b.how}" for b in derivation.bindings]
 
 
-def _short(value: float) -> str:
-    return f"{round(float(value), 4) + 0.0:.4f}"
+def short(value: float) -> str:
+    """A value in a counterexample: four decimals, or six digits of a large one."""
+    return f"{round(float(value), 4) + 0.0:.4f}" if abs(value) < 100 else f"{float(value):.6g}"
