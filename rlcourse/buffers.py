@@ -17,16 +17,19 @@ class ReplayBuffer:
     only the first stops bootstrapping. `next_obs` is the true next observation, also at a time limit, never the first one of the next episode.
 
     generators: one torch.Generator per seed on the buffer's device; seed k draws its indices from generators[k] alone.
-    sample(B) draws uniformly with replacement: Batch with obs (N, B, obs_dim), actions (N, B, action_dim), rewards (N, B), next_obs (N, B, obs_dim),
-    terminated and truncated (N, B) bool.
+    discrete: an action is then an index. A row holds it as one number like the others, exact up to 2^24 in float32, where a one-hot vector would
+    need as many numbers as there are actions.
+    sample(B) draws uniformly with replacement: Batch with obs (N, B, obs_dim), actions (N, B, action_dim), or (N, B) int64 if discrete,
+    rewards (N, B), next_obs (N, B, obs_dim), terminated and truncated (N, B) bool.
     Limits: before the memory is full only what was added is sampled; after it is full the oldest row is the one that is replaced.
     """
 
-    def __init__(self, capacity: int, obs_dim: int, action_dim: int, generators: Sequence[torch.Generator], *,
+    def __init__(self, capacity: int, obs_dim: int, action_dim: int, generators: Sequence[torch.Generator], *, discrete: bool = False,
                  dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu") -> None:
         if capacity < 1:
             raise ValueError(f"capacity = {capacity}: a replay buffer holds at least one transition.")
-        self.capacity, self.widths, self.generators = capacity, (obs_dim, action_dim, 1, obs_dim, 1, 1), list(generators)
+        self.capacity, self.discrete, self.generators = capacity, discrete, list(generators)
+        self.widths = (obs_dim, 1 if discrete else action_dim, 1, obs_dim, 1, 1)
         self.data = torch.zeros(len(generators), capacity, sum(self.widths), dtype=dtype, device=device)
         self.added = 0          # transitions per seed since the start; row `added % capacity` is written next
         self.saved = 0          # how many of them `append_to` has written
@@ -36,8 +39,9 @@ class ReplayBuffer:
         return min(self.added, self.capacity)
 
     def add(self, obs: Tensor, actions: Tensor, rewards: Tensor, next_obs: Tensor, terminated: Tensor, truncated: Tensor) -> None:
-        """Remember one transition of every seed: obs (N, obs_dim), actions (N, action_dim), rewards (N,), next_obs (N, obs_dim), flags (N,)."""
-        parts = (obs, actions, rewards[:, None], next_obs, terminated[:, None], truncated[:, None])
+        """Remember one transition of every seed: obs (N, obs_dim), actions (N, action_dim), or (N,) if discrete, rewards (N,), next_obs (N, obs_dim),
+        flags (N,)."""
+        parts = (obs, actions[:, None] if self.discrete else actions, rewards[:, None], next_obs, terminated[:, None], truncated[:, None])
         row = torch.cat([part.to(self.data) for part in parts], dim=-1)
         self.data[:, self.added % self.capacity] = row
         self.added += 1
@@ -49,6 +53,7 @@ class ReplayBuffer:
         index = torch.stack([torch.randint(len(self), (batch_size,), generator=g, device=g.device) for g in self.generators])
         rows = self.data.flatten(0, 1).index_select(0, (index + self._offsets).flatten()).view(*index.shape, -1)
         obs, actions, rewards, next_obs, terminated, truncated = rows.split(self.widths, dim=-1)
+        actions = actions[..., 0].long() if self.discrete else actions
         return Batch(obs, actions, rewards[..., 0], next_obs, terminated[..., 0] > 0.5, truncated[..., 0] > 0.5)
 
     def append_to(self, file: BinaryIO) -> None:

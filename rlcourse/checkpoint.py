@@ -2,7 +2,7 @@
 
 config.json     what was asked for, versions, and the command that repeats it; written once
 rows.csv        the measurements (seed, step, metric, value), appended
-replay.bin      the transitions, appended; never written twice
+replay.bin      the transitions, appended; never written twice (off-policy agents only)
 checkpoint.pt   everything else, replaced in one move
 
 A checkpoint is saved in this order: replay.bin and rows.csv are brought to the disk, then checkpoint.pt, which says how long they were, takes the
@@ -56,13 +56,13 @@ class RunFolder:
             if old is None or plan["steps"] > old["steps"]:
                 _replace(self.path / "config.json", (json.dumps(plan, indent=2, ensure_ascii=False) + "\n").encode())
 
-    def load(self) -> dict | None:
-        """The last checkpoint, or None if there is none yet; rows.csv and replay.bin are cut back to what it counts."""
+    def load(self, replay: bool = True) -> dict | None:
+        """The last checkpoint, or None if there is none yet; rows.csv and replay.bin, if there is a replay, are cut back to what it counts."""
         saved = self.path / "checkpoint.pt"
         state = torch.load(saved, weights_only=True, map_location="cpu") if saved.exists() else None
         with self.disk("rows.csv"):
             self.rows_file = _open_cut(self.path / "rows.csv", state["rows_bytes"] if state else 0)
-            self.replay_file = _open_cut(self.path / "replay.bin", state["replay_bytes"] if state else 0)
+            self.replay_file = _open_cut(self.path / "replay.bin", state["replay_bytes"] if state else 0) if replay else None
             if state is None:
                 self.rows_file.write((",".join(Row._fields) + "\n").encode())
         return state
@@ -75,14 +75,16 @@ class RunFolder:
             self.rows_file.write("".join(map(csv_line, rows)).encode())
             self.rows_file.flush()
 
-    def save(self, state: dict, buffer: ReplayBuffer) -> None:
-        """One checkpoint: data first, then the file that counts it."""
+    def save(self, state: dict, buffer: ReplayBuffer | None = None) -> None:
+        """One checkpoint: data first, then the file that counts it. buffer: None where there is no replay."""
         with self.disk("checkpoint.pt"):
-            buffer.append_to(self.replay_file)
-            for file in (self.replay_file, self.rows_file):
+            files = {"rows_bytes": self.rows_file} | ({} if buffer is None else {"replay_bytes": self.replay_file})
+            if buffer is not None:
+                buffer.append_to(self.replay_file)
+            for file in files.values():
                 file.flush()
                 os.fsync(file.fileno())
-            lengths = {"rows_bytes": self.rows_file.tell(), "replay_bytes": self.replay_file.tell()}
+            lengths = {name: file.tell() for name, file in files.items()}
             _replace(self.path / "checkpoint.pt", _packed({**state, **lengths}))
 
     def save_aside(self, name: str, state: dict) -> None:

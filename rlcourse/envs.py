@@ -7,12 +7,13 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
 import torch
 from gymnasium import spaces
-from gymnasium.wrappers import RescaleAction
+from gymnasium.wrappers import RescaleAction, TransformAction
 
 STREAMS = ("init", "noise", "replay", "environment", "explore", "evaluate")
 
@@ -56,8 +57,9 @@ def generators(seeds: Sequence[int], stream: str, device: torch.device | str = "
 
 
 def make(env_id: str, **options) -> gym.Env:
-    """The environment `env_id`, its continuous actions mapped linearly from [-1, 1] to its own [low, high]. options go to gymnasium.make.
+    """The environment `env_id`, its continuous actions mapped linearly from [-1, 1] to its own [low, high], its discrete ones counted from 0.
 
+    options go to gymnasium.make.
     `step` returns the true next observation with `terminated` and `truncated` apart. Raises EnvironmentProblem for an unknown id (with the nearest
     names), a missing simulator, unbounded actions, or observations that are not vectors.
     """
@@ -77,15 +79,45 @@ def make(env_id: str, **options) -> gym.Env:
             raise EnvironmentProblem(f"{env_id} takes unbounded actions, {env.action_space}. A squashed policy needs a finite [low, high] to squash "
                                      "into: wrap the environment so that its actions are bounded.")
         env = RescaleAction(env, np.float32(-1), np.float32(1))
+    if isinstance(env.action_space, spaces.Discrete) and env.action_space.start != 0:
+        first, count = env.action_space.start, env.action_space.n
+        env = TransformAction(env, lambda action: action + first, spaces.Discrete(count))
     return env
 
 
-def require_continuous(env: gym.Env, env_id: str, agent: str) -> None:
-    """Raise EnvironmentProblem unless actions are vectors of real numbers."""
-    if not isinstance(env.action_space, spaces.Box):
-        raise EnvironmentProblem(f"{agent} needs continuous actions: it differentiates Q(s, a) in a and samples a = tanh(u). {env_id} has "
-                                 f"{env.action_space}. Try Pendulum-v1 or HalfCheetah-v5; discrete actions need another agent, one that takes an "
-                                 "argmax over Q or samples from a softmax.")
+def interface(env: gym.Env, env_id: str, agent_class: type) -> dict[str, Any]:
+    """What an agent must know of its environment, as arguments of its constructor: obs_dim, action_dim, and discrete if it can be both.
+
+    action_dim: length of the action vector, or the number of discrete actions. An agent says what it can by its class attribute `actions`:
+    "continuous" (also if it says nothing), "discrete" or "both".
+    Errors: EnvironmentProblem if agent and environment do not fit; the message says why.
+    """
+    space, kind, name = env.action_space, getattr(agent_class, "actions", "continuous"), agent_class.__name__
+    discrete = isinstance(space, spaces.Discrete)
+    if not isinstance(space, spaces.Box | spaces.Discrete):
+        raise EnvironmentProblem(f"{env_id} has {space}. The agents of this course choose one of n actions (Discrete) or a vector of real numbers "
+                                 "(Box): wrap the environment so that its actions are one of the two.")
+    if kind == "continuous" and discrete:
+        raise EnvironmentProblem(f"{name} needs continuous actions: it differentiates Q(s, a) in a. {env_id} has {space}. Try Pendulum-v1 or "
+                                 "HalfCheetah-v5; for discrete actions there are soft_q, which sums over all of them, and reinforce, which samples "
+                                 "from a softmax.")
+    if kind == "discrete" and not discrete:
+        raise EnvironmentProblem(f"{name} needs discrete actions: its network has one output for each, and its value is a sum over all of them. "
+                                 f"{env_id} has {space}, which has more than one can count. Try CartPole-v1; for continuous actions there are sac, "
+                                 "which samples them, and reinforce.")
+    sizes = {"obs_dim": env.observation_space.shape[0], "action_dim": int(space.n) if discrete else space.shape[0]}
+    return sizes | ({"discrete": discrete} if kind == "both" else {})
+
+
+def env_actions(actions: torch.Tensor) -> np.ndarray:
+    """Actions as environments take them: indices (...) stay integers; vectors (..., A) become float32, cut to [-1, 1].
+
+    The cut changes nothing for agents that squash. A Gaussian policy may ask for more: the cut is then part of the environment, which the policy
+    does not know, and its density is that of the action it asked for.
+    """
+    if not actions.is_floating_point():
+        return actions.cpu().numpy()
+    return actions.to("cpu", torch.float32).clamp(-1, 1).numpy()
 
 
 def _explain(env_id: str, error: Exception) -> EnvironmentProblem:
@@ -124,11 +156,12 @@ class SeededEnv:
     MuJoCo's state written back into an environment was seen to diverge, so nothing of the simulator is saved. What is kept is the state of its random
     generator at the last reset and the actions since: restoring resets the environment from that state and replays them, 300 steps in about 10 ms.
     This is exact for every environment that draws all its randomness from `np_random` and forgets the past on reset, as Gymnasium asks.
+    index: which of a seed's environments this is, 0 for the first; each has a random stream of its own.
     """
 
-    def __init__(self, env_id: str, seed: int) -> None:
+    def __init__(self, env_id: str, seed: int, index: int = 0) -> None:
         self.env = make(env_id)
-        self.env.reset(seed=stream_seed(seed, "environment"))       # seeds np_random; the episode starts with `reset`
+        self.env.reset(seed=stream_seed(seed, "environment", *([index] if index else [])))      # seeds np_random; an episode starts with `reset`
         self.reset()
 
     def reset(self) -> np.ndarray:
@@ -140,14 +173,15 @@ class SeededEnv:
         return self.obs
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool]:
-        """(true next observation, reward, terminated, truncated) after an action in [-1, 1]. The next episode starts only when `reset` is called."""
+        """(true next observation, reward, terminated, truncated) after an action of `env_actions`. Only `reset` starts the next episode."""
         self.actions.append(action)
         self.obs, reward, terminated, truncated, _ = self.env.step(action)
         self.episode_return += float(reward)
         return self.obs, float(reward), bool(terminated), bool(truncated)
 
     def state_dict(self) -> dict:
-        return {"generator": self.generator_state, "actions": torch.from_numpy(np.array(self.actions, dtype=np.float32))}
+        kind = np.int64 if isinstance(self.env.action_space, spaces.Discrete) else np.float32
+        return {"generator": self.generator_state, "actions": torch.from_numpy(np.array(self.actions, dtype=kind))}
 
     def load_state_dict(self, state: dict) -> None:
         self.env.unwrapped.np_random.bit_generator.state = state["generator"]
@@ -160,8 +194,8 @@ def render_frames(env_id: str, policy: Callable[[np.ndarray], np.ndarray], steps
                   width: int = 320, height: int = 240) -> list[np.ndarray]:
     """RGB frames (height, width, 3) uint8 of at most `steps` steps of one episode, one frame per `every` steps, without a display.
 
-    policy: observation (obs_dim,) -> action (A,) in [-1, 1], for example `train.policy(agent, copy=0)`. MuJoCo is drawn by EGL (graphics driver),
-    else by OSMesa (software); where neither works RenderingUnavailable says what was tried, and training goes on without pictures.
+    policy: observation (obs_dim,) -> action (A,) in [-1, 1], or an index, for example `train.policy(agent, copy=0)`. MuJoCo is drawn by EGL (graphics
+    driver), else by OSMesa (software); where neither works RenderingUnavailable says what was tried, and training goes on without pictures.
     """
     os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
     size = {}

@@ -51,8 +51,9 @@ class Batch:
 class Trajectory:
     """T consecutive steps of B environments, time first, possibly for several independent copies: rewards (..., T, B).
 
-    The fields are those of `Batch` with the time dimension in front of B. An episode may end and another begin inside the segment: the masks say
-    where.
+    The fields are those of `Batch` with the time dimension in front of B. An episode may end and another begin inside the segment: terminated and
+    truncated say where. Or it holds one whole episode per environment, of different lengths: mask (..., T, B) is then True where a step was taken
+    and False where the table is padded after an episode's end. None: every step was taken.
     Errors: ShapeError if the fields do not describe the same steps, or if there is no time dimension.
     """
 
@@ -62,25 +63,37 @@ class Trajectory:
     next_obs: Array
     terminated: Array
     truncated: Array
+    mask: Array | None = None
 
     def __post_init__(self) -> None:
         require_time_and_batch(rewards=self.rewards)
         _require_same_steps(self)
+        if self.mask is not None:
+            require_same_shape(rewards=self.rewards, mask=self.mask)
 
 
 @runtime_checkable
 class Agent(Protocol):
     """What the training loop asks of an agent. An agent is one flat file; it inherits from nothing and imports no other agent.
 
-    Every leading dimension is an independent copy: N seeds are trained by one agent, and metrics come back per copy.
+    Every leading dimension is an independent copy: N seeds are trained by one agent, and metrics come back per copy. An on-policy agent has the
+    attribute `rollout`, (B, T) or (B, None), and its `update` takes a Trajectory in the place of a Batch. A class attribute `actions` says what an
+    agent can choose from: "continuous" (also if it says nothing), "discrete" or "both".
     """
 
     def act(self, obs: torch.Tensor, noise: torch.Tensor | None = None) -> torch.Tensor:
-        """Actions (N, B, A) for obs (N, B, obs_dim); noise from `draw_noise`, None for the policy without noise. No gradient."""
+        """Actions (N, B, A), or indices (N, B) if discrete, for obs (N, B, obs_dim); noise from `draw_noise`, None for the policy without noise.
+
+        No gradient.
+        """
         ...
 
     def update(self, batch: Batch, noise: torch.Tensor) -> dict[str, torch.Tensor]:
         """One learning step in the order of the slide's pseudocode. Returns metrics as data, one value per copy, detached."""
+        ...
+
+    def noise_shape(self, batch_size: int) -> tuple[int, ...]:
+        """How much noise an `update` on a batch of this size takes, per copy: `draw_noise(*noise_shape(B))`."""
         ...
 
     def draw_noise(self, *shape: int) -> torch.Tensor:

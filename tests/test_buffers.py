@@ -119,3 +119,13 @@ def test_saving_too_late_is_an_error_and_not_a_hole():
     extend(buffer, range(3, 14))
     with pytest.raises(RuntimeError, match="11 transitions"):
         buffer.append_to(io.BytesIO())
+
+
+def test_an_index_comes_back_as_the_integer_it_was():
+    """In float32 a row holds integers exactly up to 2^24."""
+    buffer, k = ReplayBuffer(3, 1, 9, generators([0, 1], "replay"), discrete=True), torch.zeros(2)
+    for index in (0, 7, 2**24):
+        buffer.add(k[:, None], torch.tensor([index, 1]), k, k[:, None], k, k)
+    batch = buffer.sample(100)
+    assert batch.actions.dtype == torch.int64 and batch.actions.shape == (2, 100) and buffer.data.shape == (2, 3, 6)
+    assert set(batch.actions[0].tolist()) == {0, 7, 2**24} and set(batch.actions[1].tolist()) == {1}

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from rlcourse import envs
-from rlcourse.envs import EnvironmentProblem, RenderingUnavailable, SeededEnv, choose_device, generators, make, require_continuous, stream_seed
+from rlcourse.envs import EnvironmentProblem, RenderingUnavailable, SeededEnv, choose_device, env_actions, generators, interface, make, stream_seed
 
 
 @pytest.mark.parametrize(
@@ -26,10 +26,49 @@ def test_a_name_near_nothing_says_where_the_list_is():
         make("Zzzzzzzz-v0")
 
 
-def test_discrete_actions_are_refused_with_the_reason():
-    with pytest.raises(EnvironmentProblem, match=r"SAC needs continuous actions.*CartPole-v1 has Discrete\(2\)"):
-        require_continuous(make("CartPole-v1"), "CartPole-v1", "SAC")
-    require_continuous(make("Pendulum-v1"), "Pendulum-v1", "SAC")
+def agent_for(kind: str | None) -> type:
+    return type("TOY", (), {} if kind is None else {"actions": kind})
+
+
+@pytest.mark.parametrize(
+    ("kind", "env_id", "says"),
+    [
+        (None, "CartPole-v1", r"TOY needs continuous actions.*CartPole-v1 has Discrete\(2\).*soft_q"),
+        ("continuous", "CartPole-v1", r"TOY needs continuous actions.*CartPole-v1 has Discrete\(2\)"),
+        ("discrete", "Pendulum-v1", r"TOY needs discrete actions.*Pendulum-v1 has Box.*CartPole-v1"),
+    ],
+)
+def test_an_agent_and_an_environment_that_do_not_fit_are_refused_with_the_reason(kind, env_id, says):
+    with pytest.raises(EnvironmentProblem, match=says):
+        interface(make(env_id), env_id, agent_for(kind))
+
+
+def test_an_agent_is_told_the_sizes_of_its_environment():
+    cartpole, pendulum = make("CartPole-v1"), make("Pendulum-v1")
+    assert interface(cartpole, "CartPole-v1", agent_for("discrete")) == {"obs_dim": 4, "action_dim": 2}
+    assert interface(pendulum, "Pendulum-v1", agent_for("continuous")) == interface(pendulum, "Pendulum-v1", agent_for(None))
+    assert interface(pendulum, "Pendulum-v1", agent_for("both")) == {"obs_dim": 3, "action_dim": 1, "discrete": False}
+    assert interface(cartpole, "CartPole-v1", agent_for("both")) == {"obs_dim": 4, "action_dim": 2, "discrete": True}
+
+
+def test_actions_that_are_neither_one_nor_the_other_are_refused():
+    env = make("Space-v0", observation_space=gym.spaces.Box(-1, 1, (1,)), action_space=gym.spaces.MultiDiscrete([2, 3]))
+    with pytest.raises(EnvironmentProblem, match=r"MultiDiscrete.*one of the two"):
+        interface(env, "Space-v0", agent_for("both"))
+
+
+def test_discrete_actions_are_counted_from_zero():
+    env = make("Space-v0", observation_space=gym.spaces.Box(-1, 1, (1,)), action_space=gym.spaces.Discrete(3, start=-1))
+    env.reset()
+    env.step(2)
+    assert env.unwrapped.last == 1 and env.action_space == gym.spaces.Discrete(3)
+
+
+def test_environments_get_integers_or_vectors_within_their_bounds():
+    index = env_actions(torch.tensor([[2, 0]]))
+    assert index.dtype == np.int64 and index.tolist() == [[2, 0]]
+    vector = env_actions(torch.tensor([[1.5, -0.25, -7.0]], dtype=torch.float64))
+    assert vector.dtype == np.float32 and vector.tolist() == [[1.0, -0.25, -1.0]]
 
 
 def test_a_missing_simulator_says_how_to_get_it(monkeypatch):
@@ -100,11 +139,11 @@ def test_a_fall_terminates():
     assert outcome[2:] == (True, False) and len(env.actions) < 100
 
 
-@pytest.mark.parametrize("env_id", ["Pendulum-v1", "HalfCheetah-v5", "Hopper-v5"])
+@pytest.mark.parametrize("env_id", ["Pendulum-v1", "HalfCheetah-v5", "Hopper-v5", "CartPole-v1"])
 def test_an_environment_is_put_back_exactly_in_the_middle_of_an_episode(env_id):
     rng, env = np.random.default_rng(0), SeededEnv(env_id, seed=3)
-    size = env.env.action_space.shape[0]
-    actions = rng.uniform(-1, 1, (300, size)).astype(np.float32)
+    shape = env.env.action_space.shape
+    actions = rng.uniform(-1, 1, (300, *shape)).astype(np.float32) if shape else rng.integers(0, 2, 300)
 
     def play(played):
         seen = []
@@ -122,6 +161,11 @@ def test_an_environment_is_put_back_exactly_in_the_middle_of_an_episode(env_id):
     env.load_state_dict(state)
     np.testing.assert_array_equal(play(actions[150:]), expected)
     assert env.episode_return == total
+
+
+def test_a_seeds_environments_differ_and_the_first_is_the_one_it_has_alone():
+    first, second, alone = (SeededEnv("Pendulum-v1", 3, *index).obs.tolist() for index in ((0,), (1,), ()))
+    assert first == alone and first != second != SeededEnv("Pendulum-v1", 4, 1).obs.tolist()
 
 
 def test_mujocos_warnings_are_pythons_and_leave_no_file_behind(tmp_path, monkeypatch):

@@ -81,14 +81,31 @@ def flat_sac(tmp_path_factory) -> Path:
     return path
 
 
-def test_the_flattened_run_equals_the_packages_bit_for_bit(flat_sac):
-    words = ["--env", "Pendulum-v1", "--seeds", "0", "5", "--steps", "300", "--log-every", "20", "--evaluate-every", "150", "--eval-episodes", "1"]
-    words += ["--set", "hidden=(8,)", "--set", "learning_starts=60", "--set", "batch_size=8"]
-    done = subprocess.run([sys.executable, "-I", flat_sac, *words], capture_output=True, text=True, cwd=flat_sac.parent, check=False, timeout=120)
+def test_the_flattened_loop_is_the_agents():
+    on, off = (flatten.flatten(agent) for agent in ("reinforce", "soft_q"))
+    assert "on_policy.py ---" in on and "off_policy.py ---" not in on and "ReplayBuffer" not in on
+    assert "off_policy.py ---" in off and "/on_policy.py ---" not in off and "reward_to_go" not in off
+    assert 'default="CartPole-v1"' in on and 'default="CartPole-v1"' in off and 'default="Pendulum-v1"' in flatten.flatten("sac")
+
+
+AGENTS = sorted(path.stem for path in (flatten.PACKAGE / "agents").glob("[a-z]*.py"))
+SMALL = {"reinforce": {"hidden": (8,), "episodes": 2}}
+ENVS = {"reinforce": "CartPole-v1", "soft_q": "CartPole-v1"}
+
+
+@pytest.mark.parametrize("agent", AGENTS)
+def test_the_flattened_run_equals_the_packages_bit_for_bit(agent, tmp_path):
+    """Of every agent there is; the file alone in a folder, in a Python that sees nothing of rlcourse."""
+    (tmp_path / "flat.py").write_text(flatten.flatten(agent))
+    env, config = ENVS.get(agent, "Pendulum-v1"), SMALL.get(agent, TINY)
+    words = ["--env", env, "--seeds", "0", "5", "--steps", "200", "--log-every", "20", "--evaluate-every", "90", "--eval-episodes", "1"]
+    words += [word for name, value in config.items() for word in ("--set", f"{name}={value}")]
+    done = subprocess.run([sys.executable, "-I", "flat.py", *words], capture_output=True, text=True, cwd=tmp_path, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
-    history = train.train("sac", "Pendulum-v1", [0, 5], 300, config=TINY, log_every=20, evaluate_every=150, eval_episodes=1, progress=False)
-    history.to_csv(flat_sac.parent / "rows.csv")
-    assert len(history.rows) > 100 and done.stdout == (flat_sac.parent / "rows.csv").read_text()
+    history = train.train(agent, env, [0, 5], 200, config=config, log_every=20, evaluate_every=90, eval_episodes=1, progress=False)
+    history.to_csv(tmp_path / "rows.csv")
+    assert len(history.rows) > 40 and history.table("eval_return")[0].tolist() == [90, 180, 200]
+    assert done.stdout == (tmp_path / "rows.csv").read_text()
 
 
 def test_the_flattened_file_needs_nothing_of_rlcourse(flat_sac):
@@ -104,7 +121,7 @@ def test_the_flattened_file_holds_what_is_used_and_no_more(flat_sac):
         assert kept in text, kept
     for absent in ("def gae(", "class Categorical", "RunFolder", "class CtrlC", "def load_state_dict", "def append_to", "eq.sac_target"):
         assert absent not in text, absent
-    order = [text.index(f"rlcourse/{name}.py ---") for name in ("types", "equations/max_entropy", "nets", "agents/sac", "train")]
+    order = [text.index(f"rlcourse/{name}.py ---") for name in ("types", "equations/max_entropy", "nets", "agents/sac", "off_policy")]
     assert order == sorted(order) and text == flatten.flatten("sac")
 
 

@@ -1,12 +1,12 @@
-"""The three equations of soft actor-critic and the squared TD error: loops, limits, gradient flow, and copies that do not mix."""
+"""The equations of soft actor-critic and the squared TD error: loops, limits, gradient flow, and copies that do not mix."""
 
 import math
 
 import pytest
 import torch
 
-from rlcourse.equations.max_entropy import sac_policy_loss, sac_target, temperature_loss
-from rlcourse.equations.value_learning import squared_td_error
+from rlcourse.equations.max_entropy import sac_policy_loss, sac_target, sac_value_target, temperature_loss
+from rlcourse.equations.value_learning import squared_td_error, td_target
 from rlcourse.types import ShapeError
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
@@ -178,6 +178,34 @@ def test_twin_critics_share_their_target_and_seeds_do_not():
             torch.testing.assert_close(loss[seed, critic], squared_td_error(q[seed, critic], y[seed]))
     assert not torch.allclose(loss, (q - y).square().mean(-1))
     torch.testing.assert_close(squared_td_error(q[0], y[0]), loss[0])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_value_target_of_the_first_version(dtype):
+    """A loop, the limits, and the bridge to the second version: r + γ (1 − d) y_V at s' is its target [13.9, 13.12]."""
+    r, d, q1, q2, log_prob = transitions(50, dtype=dtype)
+    y = sac_value_target(q1, q2, log_prob, ALPHA)
+    expected = [min(a, b) - ALPHA * x for a, b, x in zip(q1.tolist(), q2.tolist(), log_prob.tolist())]
+    torch.testing.assert_close(y, torch.tensor(expected, dtype=dtype))
+    assert torch.equal(sac_value_target(q2, q1, log_prob, ALPHA), y) and torch.equal(sac_value_target(q1, q2, log_prob, 0.0), torch.minimum(q1, q2))
+    torch.testing.assert_close(td_target(r, d, y, GAMMA), sac_target(r, d, q1, q2, log_prob, GAMMA, ALPHA))
+    torch.testing.assert_close(sac_value_target(3 * q1, 3 * q2, log_prob, 3 * ALPHA), 3 * y)
+
+
+def test_value_target_temperatures_gradients_and_errors():
+    _, _, q1, q2, log_prob = (x.requires_grad_() if x.is_floating_point() else x for x in transitions(3, 4))
+    alpha = torch.tensor([0.0, 0.5, 2.0], dtype=torch.float64)
+    y = sac_value_target(q1, q2, log_prob, alpha)
+    for k in range(3):
+        torch.testing.assert_close(y[k], sac_value_target(q1[k], q2[k], log_prob[k], alpha[k].item()))
+    first, gradients = (q1 < q2).double(), torch.autograd.grad(y.sum(), (q1, q2, log_prob))
+    torch.testing.assert_close(torch.stack(gradients), torch.stack([first, 1 - first, -alpha[:, None].expand(3, 4)]))
+    meta = torch.zeros(2, 5, device="meta")
+    assert sac_value_target(meta, meta, meta, ALPHA).is_meta
+    with pytest.raises(ShapeError, match=r"q2 \(4, 1\)"):
+        sac_value_target(q1[0], q2[0][:, None], log_prob[0], ALPHA)
+    with pytest.raises(ShapeError, match=r"one per copy, which is \(3,\)"):
+        sac_value_target(q1, q2, log_prob, torch.ones(4, dtype=torch.float64))
 
 
 def test_meta_device():

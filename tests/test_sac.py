@@ -8,6 +8,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from agents import ACT, OBS, batch_of, sequential, step, tensors
 from torch import nn
 from torch.distributions import Normal, TransformedDistribution
 from torch.distributions.transforms import TanhTransform
@@ -15,29 +16,8 @@ from torch.distributions.transforms import TanhTransform
 from rlcourse import train as loops
 from rlcourse.agents.sac import SAC, SACConfig
 from rlcourse.envs import choose_device
-from rlcourse.types import Batch
 
 TINY = SACConfig(hidden=(8, 8), lr=1e-2, batch_size=6, learning_starts=10, dtype="float64")
-OBS, ACT = 3, 2
-
-
-def batch_of(n: int, b: int = 6, seed: int = 0, device: str = "cpu") -> tuple[Batch, torch.Tensor]:
-    """Random transitions of n seeds, and the noise of one update. Both masks are mixed."""
-    g = torch.Generator().manual_seed(seed)
-    obs, next_obs, actions, rewards, noise = (torch.randn(n, *s, generator=g, dtype=torch.float64).to(device)
-                                              for s in ((b, OBS), (b, OBS), (b, ACT), (b,), (2, b, ACT)))
-    terminated, truncated = (torch.rand(n, b, generator=g).to(device) < 0.4 for _ in range(2))
-    return Batch(obs, actions.tanh(), rewards, next_obs, terminated, truncated), noise
-
-
-def tensors(agent: SAC) -> dict[str, torch.Tensor]:
-    """Everything that learns, by name, seeds leading: parameters, target, temperature and Adam's moments."""
-    found = {f"{name}.{key}": value for name in ("actor", "critic", "critic_target") for key, value in getattr(agent, name).state_dict().items()}
-    found["log_alpha"] = agent.log_alpha.detach()
-    for name, optimiser in agent.optimisers.items():
-        for i, state in enumerate(optimiser.state.values()):
-            found |= {f"{name}.{i}.{key}": state[key] for key in ("exp_avg", "exp_avg_sq")}
-    return found
 
 
 class OracleSAC:
@@ -73,21 +53,6 @@ class OracleSAC:
         for target, online in ((self.q1_target, self.q1), (self.q2_target, self.q2)):
             for t, o in zip(target.parameters(), online.parameters()):
                 t.data = (1 - self.cfg.tau) * t.data + self.cfg.tau * o.data
-
-
-def step(optimiser, loss):
-    optimiser.zero_grad()
-    loss.backward()
-    optimiser.step()
-
-
-def sequential(mlp, *index):
-    layers = []
-    for weight, bias in zip(mlp.weights, mlp.biases):
-        linear = nn.Linear(*weight.shape[-2:], dtype=weight.dtype)
-        linear.weight.data, linear.bias.data = weight[index].detach().T.clone(), bias[index][0].detach().clone()
-        layers += [linear, nn.ReLU()]
-    return nn.Sequential(*layers[:-1])
 
 
 def test_five_updates_equal_the_algorithm_written_with_pytorchs_own_parts():

@@ -42,18 +42,19 @@ fig.entropy_against_sigma()
 # | 00 | Orientation: map, notation and reproducibility | | this page, first cut |
 # | 01 | Markov chains, MDPs and value functions | 00 | not written yet |
 # | 02 | Dynamic programming, contraction and divergence | 01 | not written yet |
-# | 03 | Policy gradients and variance reduction | 01 | not written yet |
+# | 03 | [Policy gradients and variance reduction](03_policy_gradients.ipynb) | 01 | draft: its derivations |
 # | 04 | Actor-critic, bootstrapping, n-step returns, GAE, A2C and A3C | 02, 03 | not written yet |
 # | 05 | Deep Q-learning | 02, 04 | not written yet |
 # | 06 | Importance sampling, off-policy evaluation and offline RL | 03, 04, 05 | not written yet |
 # | 07 | Trust regions: performance difference, natural gradient, TRPO | 03, 04, 06 | not written yet |
 # | 08 | PPO: penalties and clipping | 07 | not written yet |
-# | 09 | Deterministic policy gradients and DDPG | 05, 06 | not written yet |
+# | 09 | [Deterministic policy gradients and DDPG](09_deterministic_policy_gradients.ipynb) | 05, 06 | draft: its derivations |
 # | 10 | TD3, overestimation, regularisation and robust decisions | 09 | not written yet |
-# | 11 | Control as exact inference | 01, 02 | not written yet |
-# | 12 | Variational inference and maximum-entropy RL | 11 | not written yet |
+# | 11 | [Control as exact inference](11_control_as_exact_inference.ipynb) | 01, 02 | draft: its derivations |
+# | 12a | [Variational inference](12a_variational_inference.ipynb) | 11 | draft: its derivations |
+# | 12b | [Maximum-entropy RL](12b_maximum_entropy_rl.ipynb) | 02, 03 | draft: its derivations |
 # | 13a | [Reparametrisation and squashing](13a_reparametrisation_and_squashing.ipynb) | 09, 12 | **ready**, [exercises](../exercises/13a_reparametrisation_and_squashing.ipynb) |
-# | 13b | SAC and soft Q-learning | 13a | not written yet |
+# | 13b | [SAC and soft Q-learning](13b_sac_and_soft_q_learning.ipynb) | 13a | draft: its derivations |
 # | 14 | Comparing and reporting: experiments, seeds, tuning | 08, 10, 13 | not written yet |
 # | 15 | Optimal control and planning | 01, 02 | not written yet |
 # | 16 | Model-based RL | 13, 15 | not written yet |

@@ -26,9 +26,9 @@ class SACConfig:
     HalfCheetah's rewards ask for, and until then the agent acts almost at random (many code bases start there)."""
 
     hidden: tuple[int, ...] = (256, 256)      # widths of the hidden layers, of actor and critics
-    lr: float = 3e-4                          # Adam's step size for actor, critics and log alpha
+    lr: float = 3e-4                          # Adam's step size, the same for all that learns
     gamma: float = 0.99                       # discount
-    tau: float = 0.005                        # share of the online critics in each Polyak update
+    tau: float = 0.005                        # share of the online networks in each Polyak update
     batch_size: int = 256                     # transitions per seed and update
     capacity: int = 1_000_000                 # transitions remembered per seed
     learning_starts: int = 1_000              # first environment steps: uniform actions, no update
@@ -40,15 +40,20 @@ class SACConfig:
     dtype: str = "float32"                    # "float64" for tests of exactness
 
     def __post_init__(self) -> None:
-        rules = {"hidden": isinstance(self.hidden, tuple) and len(self.hidden) > 0 and min(self.hidden) > 0,
-                 "lr": self.lr > 0, "gamma": 0 <= self.gamma <= 1, "tau": 0 < self.tau <= 1,
-                 "batch_size": self.batch_size >= 1, "capacity": self.capacity >= 1, "learning_starts": self.learning_starts >= 1,
-                 "updates_per_step": self.updates_per_step >= 0, "initial_alpha": self.initial_alpha > 0,
-                 "log_std_min": self.log_std_min < self.log_std_max, "dtype": self.dtype in ("float32", "float64")}
-        for name in [name for name, holds in rules.items() if not holds]:
-            raise ValueError(f"SACConfig: {name} = {getattr(self, name)!r} cannot work. hidden is a tuple such as (64, 64); widths, rates, sizes and "
-                             "alpha are positive, gamma and tau are shares in [0, 1] (tau above 0), log_std_min < log_std_max, dtype is 'float32' or "
-                             "'float64'. Read: help(rlcourse.agents.sac.SACConfig).")
+        counts = {"batch_size": 1, "capacity": 1, "learning_starts": 1, "updates_per_step": 0}
+        rules = {
+            "hidden": (isinstance(self.hidden, tuple) and len(self.hidden) > 0 and min(self.hidden) > 0, "a tuple of widths such as (64, 64)"),
+            "lr": (self.lr > 0, "a step size, above 0"),
+            "gamma": (0 <= self.gamma <= 1, "a discount in [0, 1]"),
+            "tau": (0 < self.tau <= 1, "the online networks' share, above 0 (or the targets never move) and at most 1"),
+            "initial_alpha": (self.initial_alpha > 0, "a temperature, above 0: its logarithm is what learns"),
+            "log_std_min": (self.log_std_min < self.log_std_max, "below log_std_max, or log sigma has nowhere to be"),
+            "dtype": (self.dtype in ("float32", "float64"), "'float32' or 'float64'"),
+        } | {name: (isinstance(getattr(self, name), int) and getattr(self, name) >= least, f"a whole number, at least {least}")
+             for name, least in counts.items()}
+        for name in [name for name, (holds, _) in rules.items() if not holds]:
+            raise ValueError(f"{type(self).__name__}: {name} = {getattr(self, name)!r} cannot work: it is {rules[name][1]}. "
+                             f"Read: help({type(self).__module__}.{type(self).__name__}).")
 
 
 class SAC:
@@ -68,8 +73,8 @@ class SAC:
         self.critic_target = deepcopy(self.critic).requires_grad_(False)
         self.log_alpha = nn.Parameter(torch.full((n,), cfg.initial_alpha, **where).log())
         self.target_entropy = -float(action_dim) if cfg.target_entropy is None else cfg.target_entropy
-        self.optimisers = {"actor": _adam(self.actor.parameters(), cfg.lr), "critic": _adam(self.critic.parameters(), cfg.lr),
-                           "temperature": _adam([self.log_alpha], cfg.lr)}
+        self.optimisers = {"actor": _adam(self.actor.parameters(), cfg.lr), "critic": _adam(self.critic.parameters(), cfg.lr)}
+        self.optimisers["temperature"] = _adam([self.log_alpha], cfg.lr)
         self.noise_generators = [] if str(device) == "meta" else generators(seeds, "noise", device)
 
     def update(self, batch: Batch, noise: Tensor) -> dict[str, Tensor]:
@@ -119,14 +124,19 @@ class SAC:
             return self.sample(obs, noise)[0]
         return self.actor(obs)[..., :self.action_dim].tanh()
 
+    def noise_shape(self, batch_size: int) -> tuple[int, ...]:
+        """The noise that one `update` takes, per seed: for the target's action and for the actor's."""
+        return 2, batch_size, self.action_dim
+
     def draw_noise(self, *shape: int) -> Tensor:
         """Standard normal (N, *shape): seed k's share comes from its own generator, so that no seed hears of the others."""
         return torch.stack([torch.randn(shape, generator=g, **self.where) for g in self.noise_generators])
 
     def state_dict(self) -> dict:
         """Everything that the next update depends on: networks, temperature, moments of Adam, generators."""
-        return {"actor": self.actor.state_dict(), "critic": self.critic.state_dict(), "critic_target": self.critic_target.state_dict(),
-                "log_alpha": self.log_alpha.detach().clone(), "optimisers": {name: opt.state_dict() for name, opt in self.optimisers.items()},
+        return {"actor": self.actor.state_dict(), "critic": self.critic.state_dict(),
+                "critic_target": self.critic_target.state_dict(), "log_alpha": self.log_alpha.detach().clone(),
+                "optimisers": {name: opt.state_dict() for name, opt in self.optimisers.items()},
                 "noise": [g.get_state() for g in self.noise_generators]}
 
     def load_state_dict(self, state: dict) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 import rlcourse
 
 PACKAGE = Path(__file__).resolve().parents[1]
-LOOP = "rlcourse.train"
+TRAIN = "rlcourse.train"
 NEEDED = ("torch", "numpy", "gymnasium", "mujoco")
 
 HEADER = '''"""{agent} in one file, with its equations, networks, replay and loop.
@@ -24,7 +24,7 @@ HEADER = '''"""{agent} in one file, with its equations, networks, replay and loo
 Made by `rlcourse flatten {name}` from rlcourse {versions}.
 It needs torch, numpy and gymnasium (mujoco too for HalfCheetah-v5), and nothing of rlcourse. Same seeds, same bits as `rlcourse train {name}`:
 
-    python {name}.py --env Pendulum-v1 --seeds 0 1 2 --steps 4000 > rows.csv
+    python {name}.py --env {env} --seeds 0 1 2 --steps 4000 > rows.csv
 
 Numbers such as [13.9] are equation tags of the lectures.
 """
@@ -34,23 +34,19 @@ TAIL = '''
 def main() -> None:
     """Train on the command line's environment and print what was measured, one row a line: seed, step, metric, value."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--env", default="Pendulum-v1")
+    parser.add_argument("--env", default="{env}")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a field of {agent}Config, such as hidden=(64,64)")
-    parser.add_argument("--evaluate-every", type=int, default=5000)
-    parser.add_argument("--eval-episodes", type=int, default=5)
-    parser.add_argument("--log-every", type=int, default=1000)
+    for name, usual in (("--steps", 4000), ("--evaluate-every", 5000), ("--eval-episodes", 5), ("--log-every", 1000)):
+        parser.add_argument(name, type=int, default=usual)
     args = parser.parse_args()
     settings = {{name: ast.literal_eval(value) for name, value in (assignment.split("=", 1) for assignment in args.set)}}
     run = Run({agent}, {agent}Config(**settings), args.env, args.seeds, args.steps, choose_device(args.device))
     print(",".join(Row._fields))
     while run.step < args.steps:
-        rows = run.advance()
-        rows += run.loss_rows() if run.step % args.log_every == 0 else []
-        if run.step % args.evaluate_every == 0 or run.step == args.steps:
-            rows += _evaluation_rows(run, args.eval_episodes)
+        before = list(run.clocks)
+        rows = in_order(run, run.advance() + measured(run, before, vars(args)), args.steps)
         print("".join(csv_line(row) for row in rows), end="", flush=bool(rows))
     run.close()
 
@@ -95,14 +91,16 @@ def flatten(agent: str) -> str:
     if agent not in known:
         near = get_close_matches(agent.lower(), known, n=1)
         raise FlattenError(f"no agent is called {agent!r}. {f'Did you mean {near[0]}? ' if near else ''}There is: {', '.join(known)}.")
-    name = agent.replace("_", "").upper()
-    tail = TAIL.format(agent=name)
-    module = f"rlcourse.agents.{agent}"
-    roots = [(module, name), (module, f"{name}Config"), ("rlcourse.stats", "csv_line")]
-    roots += [(LOOP, word) for word in sorted(_names(ast.parse(tail))) if word in read(LOOP).own or word in read(LOOP).borrowed]
+    name, module = agent.replace("_", "").upper(), f"rlcourse.agents.{agent}"
+    says = {word: statement for statement in read(module).own[name].body for word in _made(statement)}
+    loop = "rlcourse.on_policy" if "rollout" in says else "rlcourse.off_policy"     # as rlcourse.train chooses it
+    env = "CartPole-v1" if "actions" in says and says["actions"].value.value != "continuous" else "Pendulum-v1"
+    tail = TAIL.format(agent=name, env=env)
+    roots = [(module, name), (module, f"{name}Config"), ("rlcourse.stats", "csv_line"), (loop, "Run")]
+    roots += [(TRAIN, word) for word in sorted(_names(ast.parse(tail)) - {"Run"}) if word in read(TRAIN).own or word in read(TRAIN).borrowed]
     units = needed(roots, ast.parse(tail))
     versions = ", ".join([f"{rlcourse.__version__}, Python {platform.python_version()}", *(f"{name} {version(name)}" for name in NEEDED)])
-    return HEADER.format(agent=name, name=agent, versions=versions) + "\n" + written(units, roots) + "\n" + tail
+    return HEADER.format(agent=name, name=agent, env=env, versions=versions) + "\n" + written(units, roots) + "\n" + tail
 
 
 @cache

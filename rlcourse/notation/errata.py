@@ -8,8 +8,10 @@ import sympy as sp
 from rlcourse.notation.definitions import defined_key
 from rlcourse.notation.evaluate import evaluate
 from rlcourse.notation.pens import latex, text
-from rlcourse.notation.rendering import short
+from rlcourse.notation.rendering import LONG, folded, short
 from rlcourse.notation.verdict import GREY, refuse_misspelt, resolve, unknowns
+
+FORMS = ("as printed ✗", "corrected ✓", "should be")
 
 
 @dataclass(frozen=True, repr=False)
@@ -26,12 +28,15 @@ class Erratum:
     where: tuple[tuple[sp.Basic, sp.Basic], ...] = ()
 
     def _repr_markdown_(self) -> str:
-        table = ["| | as printed ✗ | corrected ✓ | should be |", "|---|---|---|---|"]
-        table.append(f"| | ${latex(self.printed)}$ | ${latex(self.correct)}$ | ${latex(self.truth)}$ |")
-        table += [f"| {world.replace('|', chr(92) + '|')} | {short(a)} | {short(b)} | {short(c)} |" for world, a, b, c in self.rows]
+        brief = all(len(world) <= LONG // 2 for world, *_ in self.rows)
+        heads = [world.replace("|", "&#124;") if brief else f"world {i}" for i, (world, *_) in enumerate(self.rows, start=1)]
+        table = [f"| | | {' | '.join(heads)} |", "|---|---|" + "---:|" * len(heads)]
+        for column, (name, form) in enumerate(zip(FORMS, (self.printed, self.correct, self.truth)), start=1):
+            table.append(f"| {name} | ${latex(form)}$ | {' | '.join(short(row[column]) for row in self.rows)} |")
+        worlds = [] if brief else ["\n".join(f"{i}. {folded(world)}" for i, (world, *_) in enumerate(self.rows, start=1))]
         meant = ", ".join(f"${latex(left)} := {latex(right)}$" for left, right in self.where)
         below = [f"where {meant}"] * bool(meant) + [self.why] * bool(self.why)
-        return "\n\n".join([f"**{self.tag}.** Claim: {self.claim}.", "\n".join(table), *below])
+        return "\n\n".join([f"**{self.tag}.** Claim: {self.claim}.", "\n".join(table), *below, *worlds])
 
     def __repr__(self) -> str:
         forms = {"as printed": self.printed, "corrected": self.correct, "should be": self.truth}

@@ -141,10 +141,19 @@ def _notes(derivation, code: str, show: Callable[[sp.Basic], str]) -> list[str]:
     for r in derivation.removed:
         sourced = f" ({r.source})" if r.source else ""
         instead = f", with {show(r.instead)} in its place," if r.instead is not None else ""
-        values = f"{r.world} gives {short(r.left)} before it and {short(r.right)} after."
-        notes.append(f"Without “{r.assumption}”{sourced} step {r.number}{instead} fails: {values}")
+        values = f"gives {short(r.left)} before it and {short(r.right)} after."
+        where = f"this world {values} {folded(r.world)}" if code != "{}" and len(r.world) > LONG else f"{r.world} {values}"
+        notes.append(f"Without “{r.assumption}”{sourced} step {r.number}{instead} fails: {where}")
     notes += [f"✓ Step {a.number} equals {show(a.expr)} too, by [{a.tag}] {a.title}" for a in derivation.alternatives]
     return notes + [f"✓ The last line is computed by {code.format(b.name)}: {b.how}" for b in derivation.bindings]
+
+
+LONG = 90      # characters; a longer description of a world is folded
+
+
+def folded(world: str) -> str:
+    """A long description of a world behind a line that opens; in a table's cell or a list, `|` does not break it."""
+    return f"<details><summary>in which world</summary>{world.replace('|', '&#124;')}</details>" if len(world) > LONG else world
 
 
 def short(value: float) -> str:

@@ -180,7 +180,8 @@ class exp(WrittenFunction):
     plain = staticmethod(sp.exp)
 
     def _write(self, pen: LatexPen, exponent: str | None = None) -> str:
-        return super()._write(pen, exponent) if exponent else pen.power("e", pen.of(self.args[0]))
+        inside = pen.of(self.args[0])
+        return super()._write(pen, exponent) if exponent or "\\frac" in inside else pen.power("e", inside)     # no fractions in small print
 
 
 class tanh(WrittenFunction):

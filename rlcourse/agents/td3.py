@@ -1,0 +1,146 @@
+"""Twin delayed deep deterministic policy gradient, TD3 (Fujimoto et al. 2018, "Addressing Function Approximation Error in Actor-Critic Methods").
+
+Read `TD3.update` first: it is the slide's pseudocode, one equation per line. Everything has a leading dimension N, one independent run per seed:
+seed k of N equals the run of seed k alone. Inside the agent an action is in [-1, 1], and `envs.make` maps it to the environment's [low, high].
+
+It is DDPG with three changes, each against a critic that promises too much: twin critics of which the smaller is believed, noise on the target's
+action, and an actor that is updated only every `policy_delay` updates of the critics, when they have had time to settle.
+"""
+
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from rlcourse.envs import generators
+from rlcourse.equations import value_learning
+from rlcourse.nets import MLP, polyak
+from rlcourse.types import Batch
+
+
+@dataclass(frozen=True)
+class TD3Config:
+    """Hyper-parameters. Defaults as in the authors' code, except for the first random phase, which is 25,000 steps there."""
+
+    hidden: tuple[int, ...] = (256, 256)      # widths of the hidden layers, of actor and critics
+    lr: float = 3e-4                          # Adam's step size, the same for all that learns
+    gamma: float = 0.99                       # discount
+    tau: float = 0.005                        # share of the online networks in each Polyak update
+    batch_size: int = 256                     # transitions per seed and update
+    capacity: int = 1_000_000                 # transitions remembered per seed
+    learning_starts: int = 1_000              # first environment steps: uniform actions, no update
+    updates_per_step: int = 1                 # gradient steps per environment step after that
+    exploration_noise: float = 0.1            # standard deviation of what `act` adds, in units of half the action range
+    target_noise: float = 0.2                 # standard deviation of the target's smoothing noise, in the same units
+    noise_clip: float = 0.5                   # that noise moves no coordinate farther than this
+    policy_delay: int = 2                     # updates of the critics per update of actor and targets
+    dtype: str = "float32"                    # "float64" for tests of exactness
+
+    def __post_init__(self) -> None:
+        counts = {"batch_size": 1, "capacity": 1, "learning_starts": 1, "updates_per_step": 0, "policy_delay": 1}
+        rules = {
+            "hidden": (isinstance(self.hidden, tuple) and len(self.hidden) > 0 and min(self.hidden) > 0, "a tuple of widths such as (64, 64)"),
+            "lr": (self.lr > 0, "a step size, above 0"),
+            "gamma": (0 <= self.gamma <= 1, "a discount in [0, 1]"),
+            "tau": (0 < self.tau <= 1, "the online networks' share, above 0 (or the targets never move) and at most 1"),
+            "exploration_noise": (self.exploration_noise >= 0, "a standard deviation, at least 0"),
+            "target_noise": (self.target_noise >= 0, "a standard deviation, at least 0"),
+            "noise_clip": (self.noise_clip >= 0, "a distance, at least 0"),
+            "dtype": (self.dtype in ("float32", "float64"), "'float32' or 'float64'"),
+        } | {name: (isinstance(getattr(self, name), int) and getattr(self, name) >= least, f"a whole number, at least {least}")
+             for name, least in counts.items()}
+        for name in [name for name, (holds, _) in rules.items() if not holds]:
+            raise ValueError(f"{type(self).__name__}: {name} = {getattr(self, name)!r} cannot work: it is {rules[name][1]}. "
+                             f"Read: help({type(self).__module__}.{type(self).__name__}).")
+
+
+class TD3:
+    """N independent runs of TD3, one per seed.
+
+    Actor μ_θ(s) = tanh(...): one network per seed, copies (N,). Critics: twins, copies (N, 2). Both have a slow copy, the target.
+    act(obs (N, B, obs_dim), noise (N, B, A) or None) -> actions (N, B, A) in [-1, 1]; without noise μ(s).
+    update(batch, noise (N, 1, B, A)) -> metrics, each a tensor (N,). Noise is standard normal and passed in (`draw_noise` makes it).
+    """
+
+    def __init__(self, cfg: TD3Config, obs_dim: int, action_dim: int, seeds: Sequence[int], device: torch.device | str = "cpu") -> None:
+        self.cfg, self.seeds, self.action_dim, n = cfg, list(seeds), action_dim, len(seeds)
+        self.where = where = {"dtype": getattr(torch, cfg.dtype), "device": torch.device(device)}
+        init = generators(seeds, "init")
+        self.actor = MLP((n,), (obs_dim, *cfg.hidden, action_dim), init, **where)
+        self.critic = MLP((n, 2), (obs_dim + action_dim, *cfg.hidden, 1), init, **where)
+        self.actor_target = deepcopy(self.actor).requires_grad_(False)
+        self.critic_target = deepcopy(self.critic).requires_grad_(False)
+        self.optimisers = {"actor": _adam(self.actor.parameters(), cfg.lr), "critic": _adam(self.critic.parameters(), cfg.lr)}
+        self.updates, self.loss_pi = 0, torch.zeros(n, **where)     # how many updates so far, and the actor's last loss
+        self.noise_generators = [] if str(device) == "meta" else generators(seeds, "noise", device)
+
+    def update(self, batch: Batch, noise: Tensor) -> dict[str, Tensor]:
+        """One gradient step on the critics and, every `policy_delay` updates, one on the actor and one Polyak step of the targets."""
+        cfg, self.updates = self.cfg, self.updates + 1
+
+        with torch.no_grad():
+            mu_next = self.actor_target(batch.next_obs).tanh()
+            next_actions = value_learning.target_action(mu_next, noise[:, 0], cfg.target_noise, cfg.noise_clip)     # [10.2]
+            q1_next, q2_next = self.q(self.critic_target, batch.next_obs, next_actions).unbind(1)
+            y = value_learning.td3_target(batch.rewards, batch.terminated, q1_next, q2_next, cfg.gamma)         # [10.1]
+        q = self.q(self.critic, batch.obs, batch.actions)
+        loss_q = value_learning.squared_td_error(q, y[:, None].expand_as(q)).sum(1)
+        self.descend("critic", loss_q)
+
+        if self.updates % cfg.policy_delay == 0:
+            actions = self.actor(batch.obs).tanh()
+            loss_pi = value_learning.dpg_loss(self.q(self.critic, batch.obs, actions)[:, 0])                    # [09.2]
+            self.descend("actor", loss_pi)
+            self.loss_pi = loss_pi.detach()
+
+            polyak(self.actor_target, self.actor, cfg.tau)
+            polyak(self.critic_target, self.critic, cfg.tau)
+        return {"loss_q": loss_q.detach(), "loss_pi": self.loss_pi, "q": q.detach().mean((1, 2))}
+
+    def q(self, critic: MLP, obs: Tensor, actions: Tensor) -> Tensor:
+        """Q_1 and Q_2 of every seed: (N, 2, B)."""
+        return critic(torch.cat([obs, actions], dim=-1)[:, None]).squeeze(-1)
+
+    def descend(self, name: str, loss: Tensor) -> None:
+        """One Adam step. Losses are summed over the copies: copy k's gradient is its own. Only this optimiser's parameters receive one."""
+        optimiser = self.optimisers[name]
+        optimiser.zero_grad(set_to_none=True)
+        loss.sum().backward(inputs=optimiser.param_groups[0]["params"])
+        optimiser.step()
+
+    @torch.no_grad()
+    def act(self, obs: Tensor, noise: Tensor | None = None) -> Tensor:
+        actions = self.actor(obs).tanh()
+        return actions if noise is None else (actions + self.cfg.exploration_noise * noise).clamp(-1, 1)
+
+    def noise_shape(self, batch_size: int) -> tuple[int, ...]:
+        """The noise that one `update` takes, per seed: for the target's action."""
+        return 1, batch_size, self.action_dim
+
+    def draw_noise(self, *shape: int) -> Tensor:
+        """Standard normal (N, *shape): seed k's share comes from its own generator, so that no seed hears of the others."""
+        return torch.stack([torch.randn(shape, generator=g, **self.where) for g in self.noise_generators])
+
+    def state_dict(self) -> dict:
+        """Everything that the next update depends on: networks, moments of Adam, the count of updates, generators."""
+        return {"actor": self.actor.state_dict(), "critic": self.critic.state_dict(),
+                "actor_target": self.actor_target.state_dict(), "critic_target": self.critic_target.state_dict(),
+                "optimisers": {name: opt.state_dict() for name, opt in self.optimisers.items()},
+                "updates": self.updates, "loss_pi": self.loss_pi.clone(), "noise": [g.get_state() for g in self.noise_generators]}
+
+    def load_state_dict(self, state: dict) -> None:
+        for name in ("actor", "critic", "actor_target", "critic_target"):
+            getattr(self, name).load_state_dict(state[name])
+        self.updates, self.loss_pi = state["updates"], state["loss_pi"].to(**self.where)
+        for name, optimiser in self.optimisers.items():
+            optimiser.load_state_dict(state["optimisers"][name])
+        for generator, generator_state in zip(self.noise_generators, state["noise"]):
+            generator.set_state(generator_state)
+
+
+def _adam(parameters: Sequence[nn.Parameter], lr: float) -> torch.optim.Adam:
+    """Adam in one fused kernel where the device has one (CPU and CUDA), else PyTorch's loop over parameters."""
+    parameters = list(parameters)
+    return torch.optim.Adam(parameters, lr=lr, fused=parameters[0].device.type in ("cpu", "cuda"))
