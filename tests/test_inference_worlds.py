@@ -1,9 +1,28 @@
 """One trajectory as a number, sums over what a body does not depend on, and one entry of what the code returns: needed by control as inference."""
 
+import numpy as np
 import pytest
+from scipy.special import ndtr
 
 from rlcourse import notation
-from rlcourse.notation import Derivation, FiniteWorld, Pr, StepFails, Sum, evaluate, exp, horizon, path
+from rlcourse.notation import (
+    Derivation,
+    E,
+    FiniteWorld,
+    Min,
+    N,
+    Pr,
+    StepFails,
+    Sum,
+    density_worlds,
+    evaluate,
+    exp,
+    finite_worlds,
+    horizon,
+    oo,
+    path,
+    real,
+)
 
 t, T, tau, s, a, s1 = notation.time("t"), horizon(), path(), notation.state("s"), notation.action("a"), notation.state("s'")
 mu, r, alpha = notation.policy("mu"), notation.reward("r"), notation.positive("alpha")
@@ -47,3 +66,28 @@ def test_an_entry_of_a_larger_result_is_bound_to_a_line():
         line.implements(lambda r: r, lambda world: (world.rewards(),))
     with pytest.raises(TypeError, match="is not among them"):
         line.implements(lambda r: r, lambda world: (world.rewards(),), entry=lambda table, k: table[0, 0])
+
+
+def test_capped_and_free_rewards_are_two_functions():
+    capped, free = notation.reward("r", high=0), notation.reward("r")
+    world = FiniteWorld(0)
+    assert capped(s, a) != free(s, a)
+    assert {evaluate(capped(s, a), world.fixed(s=i, a=j)) > 0 for i in range(2) for j in range(2)} == {False}
+    assert any(evaluate(free(s, a), world.fixed(s=i, a=j)) > 0 for i in range(2) for j in range(2))
+
+
+def test_an_endless_sum_may_stand_inside_another_expectation():
+    pi, gamma, P = notation.policy("pi"), real("gamma", 0.3, 0.9), notation.dynamics("P")
+    inner = E(tau, pi.given((s[0], s1)), Sum(t, 0, oo, gamma**t * r[t]))
+    for world in finite_worlds()[:6]:
+        nested = evaluate(E(s1, P.at(s, a), inner), world)
+        assert nested == pytest.approx(evaluate(E(s1, P.at(s, a), pi.V(s1, gamma)), world), abs=1e-10)
+
+
+def test_quadrature_splits_where_a_minimum_changes_sides():
+    x, mean, sigma = real("x"), real("m"), notation.positive("sigma")
+    for world in density_worlds()[:8]:
+        m, sd = world.value(mean), world.value(sigma)
+        z = m / sd
+        exact = m * ndtr(-z) - sd * np.exp(-z * z / 2) / np.sqrt(2 * np.pi)          # E min(x, 0) of a Gaussian
+        assert evaluate(E(x, N(mean, sigma), Min(x, 0)), world) == pytest.approx(exact, abs=1e-12)
