@@ -263,13 +263,14 @@ def test_another_configuration_does_not_continue_a_run(tmp_path):
 
 
 def test_without_a_folder_ctrl_c_says_so_and_a_second_one_stops_at_once(monkeypatch):
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)      # a shell's background job starts with SIGINT ignored
     with monkeypatch.context() as patch, pytest.raises(Interrupted, match=r"stopped at step 70 of 200.*out=None"):
         at_step(patch, 70, lambda: signal.raise_signal(signal.SIGINT))
         train("sac", "Scripted-v0", steps=200, config=TINY, progress=False)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt) as stopped:
         at_step(patch, 70, lambda: [signal.raise_signal(signal.SIGINT) for _ in range(2)])
         train("sac", "Scripted-v0", steps=200, config=TINY, progress=False)
-    assert not isinstance(stopped.value, Interrupted) and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert not isinstance(stopped.value, Interrupted) and signal.signal(signal.SIGINT, before) is signal.default_int_handler
 
 
 @pytest.mark.parametrize(
@@ -281,8 +282,7 @@ def test_without_a_folder_ctrl_c_says_so_and_a_second_one_stops_at_once(monkeypa
         ({"env": "CartPole-v1"}, "SAC needs continuous actions"),
         ({"env": "Pendulum-v7"}, "Did you mean Pendulum-v1"),
         ({"seeds": [1, 1]}, "each once"),
-        ({"seeds": 0}, "at least one"),
-        ({"steps": 0}, "steps = 0"),
+        ({"seeds": 0}, "at least one"), ({"steps": 0}, "steps = 0"),
         ({"device": "gpu"}, "'gpu' is unknown"),
     ],
 )

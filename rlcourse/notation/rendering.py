@@ -55,10 +55,12 @@ def markdown(derivation) -> str:
         )
     chain = lines(derivation)
     reasons = [f"{line.number}. {_reason(line.because, line.note)}" for line in chain if line.number]
-    source = [f"Source: {derivation.source}"] if derivation.source else []
-    notes = [f"- {note}" for note in [*_checks(chain), *_notes(derivation, "`{}`", _inline), *source]]
+    notes = [f"- {note}" for note in [*_checks(chain), *_without(derivation, _inline, brief=True), *_computed(derivation, "`{}`")]]
     head = [f"**{derivation.title}** \\[{derivation.tag}\\]"]
-    return "\n\n".join(["\n".join(part) for part in (head, [block(chain)], reasons, notes) if part])
+    below = [f"- {note}" for note in [*_sources(derivation), *_equals_too(derivation, _inline)]]
+    opens = f"<details><summary>sources{', equal forms' * bool(derivation.alternatives)}</summary>"
+    parts = [head, [block(chain)], reasons, notes, *([[opens], below, ["</details>"]] if below else [])]
+    return "\n\n".join("\n".join(part) for part in parts if part)
 
 
 class Summary:
@@ -89,7 +91,7 @@ def plain_text(derivation) -> str:
     chain = lines(derivation)
     rows = [f"  {line.text}" + (f"    ({line.number})" if line.number else "") for line in chain]
     reasons = [f"  ({line.number}) {_reason(line.because, line.note_text)}" for line in chain if line.number]
-    notes = [f"  {note}" for note in [*_checks(chain), *_notes(derivation, "{}", text)]]
+    notes = [f"  {note}" for note in [*_checks(chain), *_without(derivation, text), *_equals_too(derivation, text), *_computed(derivation, "{}")]]
     still = [f"  Not yet shown to be needed: “{a.statement}” ({a.source})" for a in derivation.open_assumptions]
     source = [f"  Source: {derivation.source}"] if derivation.source else []
     return "\n".join([f"{derivation.title} [{derivation.tag}]", *rows, *reasons, *notes, *still, *source])
@@ -136,16 +138,29 @@ def _checks(chain: list[Line]) -> list[str]:
     return [f"✓ {', '.join(numbers)} {how}" for how, numbers in ways.items()]
 
 
-def _notes(derivation, code: str, show: Callable[[sp.Basic], str]) -> list[str]:
+def _without(derivation, show: Callable[[sp.Basic], str], brief: bool = False) -> list[str]:
+    """What fails without which assumption; brief leaves the source out and folds a long world."""
     notes = []
     for r in derivation.removed:
-        sourced = f" ({r.source})" if r.source else ""
+        sourced = f" ({r.source})" if r.source and not brief else ""
         instead = f", with {show(r.instead)} in its place," if r.instead is not None else ""
         values = f"gives {short(r.left)} before it and {short(r.right)} after."
-        where = f"this world {values} {folded(r.world)}" if code != "{}" and len(r.world) > LONG else f"{r.world} {values}"
+        where = f"this world {values} {folded(r.world)}" if brief and len(r.world) > LONG else f"{r.world} {values}"
         notes.append(f"Without “{r.assumption}”{sourced} step {r.number}{instead} fails: {where}")
-    notes += [f"✓ Step {a.number} equals {show(a.expr)} too, by [{a.tag}] {a.title}" for a in derivation.alternatives]
-    return notes + [f"✓ The last line is computed by {code.format(b.name)}: {b.how}" for b in derivation.bindings]
+    return notes
+
+
+def _sources(derivation) -> list[str]:
+    assumed = dict.fromkeys(f"“{r.assumption}”: {r.source}" for r in derivation.removed if r.source)
+    return [*([f"Source: {derivation.source}"] if derivation.source else []), *assumed]
+
+
+def _equals_too(derivation, show: Callable[[sp.Basic], str]) -> list[str]:
+    return [f"✓ Step {a.number} equals {show(a.expr)} too, by [{a.tag}] {a.title}" for a in derivation.alternatives]
+
+
+def _computed(derivation, code: str) -> list[str]:
+    return [f"✓ The last line is computed by {code.format(b.name)}: {b.how}" for b in derivation.bindings]
 
 
 LONG = 90      # characters; a longer description of a world is folded
