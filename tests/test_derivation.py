@@ -117,7 +117,7 @@ def test_an_assumption_has_a_source_and_a_world_without_it():
     shown = pathwise().fails_without(SMOOTH, DensityWorld(mu=0, sigma=1, Q=jump(at=0.5)))
     record = shown.assumptions[0]
     assert record.counted and record.source == SMOOTH.source and record.number == 1 and record.right == 0.0 and not shown.open_assumptions
-    page, folded = shown._repr_markdown_().split("<details><summary>sources</summary>")
+    page, folded = shown._repr_markdown_().split("- <details><summary>sources</summary>")
     assert "Without “Q has no jumps” step 1 fails" in page and "“Q has no jumps”: Glasserman 2003, section 7.2.2" in folded
     assert "Source: Kingma and Welling" in folded and "Source: Kingma and Welling" in repr(shown)
     assert "Without “Q has no jumps” (Glasserman 2003, section 7.2.2) step 1 fails" in repr(shown)

@@ -159,7 +159,7 @@ pathwise_sigma = (
           because="the same path; the inner derivative of μ + σε by σ is ε")
     .assuming(smooth).fails_without(smooth, DensityWorld(mu=0, sigma=1, Q=jump(at=0.5)))
 )
-display(pathwise, pathwise_sigma, mirrored)
+display(pathwise, pathwise_sigma)
 
 # %% tags=["derivation"] rows=["S0-23:D"] slideshow={"slide_type": "subslide"}
 fixed = Assumption("Q does not depend on the policy's parameters", source="Williams 1992, section 4")

@@ -41,7 +41,8 @@ def lines(derivation) -> list[Line]:
 def block(chain: list[Line]) -> str:
     """Some lines as one aligned block of LaTeX, steps with their numbers."""
     rows = [line.latex + (rf" && \quad ({line.number})" if line.number else "") for line in chain]
-    return "\n".join(["$$", r"\begin{aligned}", " \\\\[4pt]\n".join(rows), r"\end{aligned}", "$$"])
+    gap = "4pt" if len(rows) < 6 else "1pt"                                 # six lines and their reasons fill a slide
+    return "\n".join(["$$", r"\begin{aligned}", f" \\\\[{gap}]\n".join(rows), r"\end{aligned}", "$$"])
 
 
 def markdown(derivation) -> str:
@@ -56,11 +57,13 @@ def markdown(derivation) -> str:
     chain = lines(derivation)
     reasons = [f"{line.number}. {_reason(line.because, line.note)}" for line in chain if line.number]
     notes = [f"- {note}" for note in [*_checks(chain), *_without(derivation, _inline, brief=True), *_computed(derivation, "`{}`")]]
+    replaced = _without(derivation, _inline, brief=True, replaced=True)
     head = [f"**{derivation.title}** \\[{derivation.tag}\\]"]
-    below = [f"- {note}" for note in [*_sources(derivation), *_equals_too(derivation, _inline)]]
-    opens = f"<details><summary>sources{', equal forms' * bool(derivation.alternatives)}</summary>"
-    parts = [head, [block(chain)], reasons, notes, *([[opens], below, ["</details>"]] if below else [])]
-    return "\n\n".join("\n".join(part) for part in parts if part)
+    more = [*_sources(derivation), *replaced, *_equals_too(derivation, _inline)]
+    if more:
+        opens = f"sources{', other forms' * bool(derivation.alternatives or replaced)}"
+        notes.append(f"- <details><summary>{opens}</summary>{'<br>'.join(more)}</details>")
+    return "\n\n".join("\n".join(part) for part in (head, [block(chain)], reasons, notes) if part)
 
 
 class Summary:
@@ -138,10 +141,12 @@ def _checks(chain: list[Line]) -> list[str]:
     return [f"✓ {', '.join(numbers)} {how}" for how, numbers in ways.items()]
 
 
-def _without(derivation, show: Callable[[sp.Basic], str], brief: bool = False) -> list[str]:
-    """What fails without which assumption; brief leaves the source out and folds a long world."""
+def _without(derivation, show: Callable[[sp.Basic], str], brief: bool = False, replaced: bool = False) -> list[str]:
+    """What fails without which assumption. brief: no sources, long worlds folded, and only where a line is replaced, or only where none is."""
     notes = []
     for r in derivation.removed:
+        if brief and (r.instead is not None) != replaced:
+            continue
         sourced = f" ({r.source})" if r.source and not brief else ""
         instead = f", with {show(r.instead)} in its place," if r.instead is not None else ""
         values = f"gives {short(r.left)} before it and {short(r.right)} after."
@@ -160,7 +165,7 @@ def _equals_too(derivation, show: Callable[[sp.Basic], str]) -> list[str]:
 
 
 def _computed(derivation, code: str) -> list[str]:
-    return [f"✓ The last line is computed by {code.format(b.name)}: {b.how}" for b in derivation.bindings]
+    return [f"✓ Computed by {code.format(b.name.removeprefix('rlcourse.'))}: {b.how}" for b in derivation.bindings]
 
 
 LONG = 90      # characters; a longer description of a world is folded
