@@ -1,4 +1,4 @@
-"""The command `rlcourse`: lab, check, train, doctor, index, proofs, flatten.
+"""The command `rlcourse`: lab, check, train, bench, doctor, index, proofs, flatten.
 
 Nothing heavy is imported before a subcommand needs it, so that `rlcourse --help` answers at once. Exit codes: 0 success, 1 the answer is no or an
 expected error (one line that says what to do), 2 the command line was not understood, 130 Ctrl-C. An unexpected error keeps its traceback.
@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from traceback import extract_tb
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 from rich.console import Console
@@ -76,17 +76,23 @@ class TrainOptions:
     eval_episodes: Annotated[int | None, arg(metavar="N")] = None  # Episodes of each evaluation.
     log_every: Annotated[int | None, arg(metavar="STEPS")] = None  # Environment steps between rows of losses.
     checkpoint_every: Annotated[int | None, arg(metavar="STEPS")] = None  # Environment steps between checkpoints.
+    matmul: Literal["exact", "fast"] = "exact"  # fast: float32 products by oneDNN, refused where they are too inexact.
+    compile: Flag = False  # Compile the update (torch.compile; needs a C++ compiler): other last digits, more steps per second.
+    compile_mode: Literal["default", "reduce-overhead", "max-autotune"] | None = None  # Compile in this mode; default if only --compile is given.
+    workers: int = 1  # Processes that share the seeds among them, each with one thread.
     quiet: Flag = False  # No progress bar.
 
 
 def train(training: OmitArgPrefixes[TrainOptions]) -> int:
     """Train an agent and write config.json, rows.csv and a checkpoint. Ctrl-C keeps everything; --resume continues to the same bits."""
     from rlcourse import train as loops
+    from rlcourse import workers
 
     folder = training.out or Path("runs") / f"{training.agent}-{training.env.replace('/', '-')}"
     optional = {name: getattr(training, name) for name in ("evaluate_every", "eval_episodes", "log_every", "checkpoint_every")}
     try:
-        history = loops.train(
+        history = workers.train(
+            workers=training.workers,
             agent=training.agent,
             env=training.env,
             seeds=list(training.seed_list) or list(range(training.seeds)),
@@ -95,6 +101,8 @@ def train(training: OmitArgPrefixes[TrainOptions]) -> int:
             out=folder,
             resume=training.resume,
             config=settings(training.set),
+            matmul=training.matmul,
+            compile=training.compile_mode or training.compile,
             progress=not training.quiet,
             **{name: value for name, value in optional.items() if value is not None},
         )
@@ -102,7 +110,25 @@ def train(training: OmitArgPrefixes[TrainOptions]) -> int:
         print(f"\n{stop}", file=sys.stderr)
         return 130
     Console().print(result_table(history.rows, f"{training.agent} on {training.env}"))
-    Console().print(f"Files: {folder}/ (config.json, rows.csv, checkpoint.pt)", highlight=False, soft_wrap=True)
+    Console().print(f"Files: {folder}/ ({workers.FILES[training.workers > 1]})", highlight=False, soft_wrap=True)
+    return 0
+
+
+def bench(quick: Flag = False, json: Annotated[Path, arg(metavar="FILE")] = Path("runs/bench.jsonl"), device: str = "cpu",
+          only: Annotated[tuple[str, ...], arg(metavar="NAME ...")] = ()) -> int:
+    """Measure our agents, Stable-Baselines3 and SBX at the same work, in turns, and print the table of the README. Rows already measured are kept.
+
+    Args:
+        quick: Few steps and two rounds, ended after five minutes at the latest.
+        json: File of the rows, one line of JSON each: what is in it already, for the same versions and processor, is not measured again.
+        device: cpu or cuda.
+        only: Measure these alone: sac and td3 (end to end), seeds (N at once), update, batch, or learning (takes hours; left out if not named).
+    """
+    from rlcourse import bench_table
+    from rlcourse.bench import bench as measure
+
+    print(bench_table.table(measure(quick, json, device, only)))
+    print(f"Rows: {json}", file=sys.stderr)
     return 0
 
 
@@ -212,7 +238,7 @@ def flatten(agent: AgentName) -> int:
     return 0
 
 
-COMMANDS = {"lab": lab, "check": check, "train": train, "doctor": doctor, "index": index, "proofs": proofs, "flatten": flatten}
+COMMANDS = {"lab": lab, "check": check, "train": train, "bench": bench, "doctor": doctor, "index": index, "proofs": proofs, "flatten": flatten}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -25,9 +25,12 @@ from rlcourse.checkpoint import CtrlC, RunFolder, read_plan, versions
 from rlcourse.envs import choose_device, interface, make
 from rlcourse.evaluation import crossed, evaluate, in_order, measured, overdue, policy
 from rlcourse.off_policy import Run
+from rlcourse.speed import SpeedProblem, matmul_precision
 from rlcourse.stats import History, Row
 
-__all__ = ["Diverged", "History", "Interrupted", "Row", "Run", "command", "evaluate", "load_agent", "policy", "resolve", "train"]
+__all__ = ["Diverged", "History", "Interrupted", "Row", "Run", "SpeedProblem", "command", "evaluate", "load_agent", "planned", "policy", "resolve",
+           "train"]
+DEFAULTS = {"matmul": "exact", "compile": False, "workers": 1}      # of the options that change how fast a run is
 CHECK_EVERY = 100       # environment steps between looks at whether the losses are finite
 
 
@@ -41,7 +44,8 @@ class Interrupted(KeyboardInterrupt):
 
 def train(agent: str = "sac", env: str = "Pendulum-v1", seeds: int | Sequence[int] = 1, steps: int = 10_000, *, device: str = "cpu",
           out: str | Path | None = None, resume: bool = False, config: dict[str, Any] | None = None, evaluate_every: int = 5_000,
-          eval_episodes: int = 5, log_every: int = 1_000, checkpoint_every: int = 10_000, progress: bool = True) -> History:
+          eval_episodes: int = 5, log_every: int = 1_000, checkpoint_every: int = 10_000, matmul: str = "exact", compile: bool | str = False,
+          progress: bool = True) -> History:
     """Train N independent copies of an agent, one per seed, and return what was measured.
 
     agent: name of a file in rlcourse/agents. env: Gymnasium id. seeds: a list, or N for 0 ... N-1. steps: environment steps per seed.
@@ -49,30 +53,65 @@ def train(agent: str = "sac", env: str = "Pendulum-v1", seeds: int | Sequence[in
     out: folder for config.json, rows.csv, replay.bin and checkpoint.pt; None keeps everything in memory. It must be empty, unless resume=True, which
     continues the run in it to the same bits as if it had never stopped. Ctrl-C saves and raises Interrupted.
     evaluate_every, eval_episodes: deterministic episodes in fresh environments, also after the last step. log_every: steps between rows of losses.
+    matmul: "exact", or "fast" (rlcourse/speed.py). compile: True, or a mode of torch.compile (rlcourse/compiled.py). Both change the last digits.
     Metrics: eval_return (mean over eval_episodes), episode_return and episode_length (training, at each end), and what the agent's `update` returns.
     On-policy agents update after whole collections: what is due at a step is then measured after the first update at or past it. Each seed counts
     its own steps, and the run ends when the slowest seed is there; seed k's rows are those of a run of seed k alone.
-    Errors: EnvironmentProblem, RunFolderError, DiskFull, Diverged, ValueError for unknown agents and hyper-parameters; each message says what to do.
+    Errors: EnvironmentProblem, RunFolderError, DiskFull, Diverged, SpeedProblem, ValueError for unknown agents and hyper-parameters; each message
+    says what to do.
     """
-    seeds = list(range(seeds)) if isinstance(seeds, int) else [int(seed) for seed in seeds]
-    if not seeds or len(set(seeds)) < len(seeds):
-        raise ValueError(f"seeds = {seeds}: give at least one, each once. The same seed twice is the same run twice, and no evidence.")
-    schedule = {"evaluate_every": evaluate_every, "eval_episodes": eval_episodes, "log_every": log_every, "checkpoint_every": checkpoint_every,
-                "steps": steps}
-    for name in [name for name, value in schedule.items() if value < 1]:
-        raise ValueError(f"{name} = {schedule[name]}: a number of steps or episodes is at least 1.")
-    where = choose_device(device)
-    agent_class, cfg = resolve(agent, config or {})
-    plan = {"agent": agent, "env": env, "seeds": seeds, "device": str(where), "config": asdict(cfg), **schedule, "versions": versions()}
-    plan["command"] = command(plan, config or {})
-    run = (on_policy.Run if hasattr(agent_class, "rollout") else Run)(agent_class, cfg, env, seeds, steps, where)
-    folder = RunFolder(out, plan, resume) if out is not None else None
+    schedule = {"evaluate_every": evaluate_every, "eval_episodes": eval_episodes, "log_every": log_every, "checkpoint_every": checkpoint_every}
+    agent_class, cfg, plan = planned(agent, env, seeds, steps, device, config or {}, schedule, matmul=matmul, compile=compile)
+    where = torch.device(plan["device"])
+    run = (on_policy.Run if hasattr(agent_class, "rollout") else Run)(agent_class, cfg, env, plan["seeds"], steps, where)
+    folder = None
     try:
-        return _loop(run, plan, folder, progress)
+        with matmul_precision(matmul, run.agent):
+            if compile:
+                _compile(run.agent, compile, progress)
+            folder = RunFolder(out, plan, resume) if out is not None else None
+            return _loop(run, plan, folder, progress)
     finally:
         run.close()
         if folder is not None:
             folder.close()
+
+
+def planned(agent: str, env: str, seeds: int | Sequence[int], steps: int, device: str, config: dict[str, Any], schedule: dict[str, int],
+            **options: Any) -> tuple[type, Any, dict]:
+    """The agent's class, its config, and the plan of the run: what config.json holds. options: matmul, compile, workers, where not the default.
+
+    Errors: ValueError for what cannot be trained, before anything is made.
+    """
+    seeds = list(range(seeds)) if isinstance(seeds, int) else [int(seed) for seed in seeds]
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise ValueError(f"seeds = {seeds}: give at least one, each once. The same seed twice is the same run twice, and no evidence.")
+    schedule = {**schedule, "steps": steps}
+    for name in [name for name, value in schedule.items() if value < 1]:
+        raise ValueError(f"{name} = {schedule[name]}: a number of steps or episodes is at least 1.")
+    where = choose_device(device)
+    agent_class, cfg = resolve(agent, config)
+    chosen = {name: "default" if value is True else value for name, value in options.items() if value != DEFAULTS[name]}
+    plan = {"agent": agent, "env": env, "seeds": seeds, "device": str(where), "config": asdict(cfg), **schedule, **chosen, "versions": versions()}
+    plan["command"] = command(plan, config)
+    return agent_class, cfg, plan
+
+
+def try_out(agent_class: type, cfg: Any, plan: dict, seeds: Sequence[int]) -> None:
+    """Make the agent of some seeds and throw it away: what the environment or this machine refuses is said here, before processes are started."""
+    env = make(plan["env"])
+    agent = agent_class(cfg, **interface(env, plan["env"], agent_class), seeds=seeds, device=torch.device(plan["device"]))
+    env.close()
+    with matmul_precision(plan.get("matmul", "exact"), agent):
+        if "compile" in plan:
+            _compile(agent, plan["compile"], progress=False)
+
+
+def _compile(agent: Any, mode: bool | str, progress: bool) -> None:
+    """Imported when it is asked for: PyTorch's compiler alone takes a second."""
+    from rlcourse.compiled import compile_update
+
+    compile_update(agent, "default" if mode is True else mode, say=(lambda text: tqdm.write(text, file=sys.stderr)) if progress else None)
 
 
 def resolve(agent: str, overrides: dict[str, Any]) -> tuple[type, Any]:
@@ -213,6 +252,9 @@ def command(plan: dict, overrides: dict[str, Any]) -> str:
     for name, usual in train.__kwdefaults__.items():
         if name in ("evaluate_every", "eval_episodes", "log_every", "checkpoint_every") and plan[name] != usual:
             words += [f"--{name.replace('_', '-')}", str(plan[name])]
+    words += ["--compile"] if "compile" in plan else []
+    for name, word in (("matmul", "--matmul"), ("compile", "--compile-mode"), ("workers", "--workers")):
+        words += [word, str(plan[name])] if plan.get(name, "default") != "default" else []
     for name, value in overrides.items():
         words += ["--set", f"{name}={value}".replace(" ", "")]
     return shlex.join(words)

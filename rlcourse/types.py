@@ -135,7 +135,7 @@ def require_time_and_batch(**named: Array) -> None:
 def require_floating(**named: Array) -> None:
     """Raise TypeError unless every array is a torch tensor or NumPy array of real floating dtype (float32, float64, ...), all of the same kind."""
     for name, x in named.items():
-        if not isinstance(x, torch.Tensor | np.ndarray):
+        if not isinstance(x, (torch.Tensor, np.ndarray)):
             raise TypeError(f"{name} is a {type(x).__name__}, and needs to be a torch.Tensor or a NumPy array. Wrap it: torch.tensor({name}).")
         if not (x.is_floating_point() if isinstance(x, torch.Tensor) else np.issubdtype(x.dtype, np.floating)):
             raise TypeError(
@@ -174,7 +174,7 @@ def mask_like(mask: Array, like: Array, name: str = "mask") -> Array:
     Errors: TypeError if tensor and NumPy array are mixed; ValueError if an entry is neither 0 nor 1 (looked at on the CPU only: reading values
     stalls a GPU).
     """
-    if not isinstance(mask, torch.Tensor | np.ndarray):
+    if not isinstance(mask, (torch.Tensor, np.ndarray)):
         raise TypeError(f"{name} is a {type(mask).__name__}, and needs to be a torch.Tensor or a NumPy array of 0 and 1.")
     _require_one_kind({name: mask, "the array it masks": like})
     if mask.dtype not in (torch.bool, np.bool_) and not holds_if_readable((mask == 0) | (mask == 1)):
@@ -186,7 +186,7 @@ def mask_like(mask: Array, like: Array, name: str = "mask") -> Array:
 
 def holds_if_readable(condition: Array) -> bool:
     """False if the condition is seen to fail somewhere; True if it holds, or cannot be read cheaply (GPU, meta device, vmap, torch.compile)."""
-    if isinstance(condition, np.ndarray | np.bool_):
+    if isinstance(condition, (np.ndarray, np.bool_)):
         return bool(condition.all())
     if condition.device.type != "cpu" or torch.compiler.is_compiling():
         return True

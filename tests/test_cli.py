@@ -120,6 +120,8 @@ def test_train_passes_on_what_it_was_told(monkeypatch, capsys):
         "out": Path("runs/sac-HalfCheetah-v5"),
         "resume": True,
         "config": {"gamma": 0.9, "tau": 0.1},
+        "matmul": "exact",
+        "compile": False,
         "progress": False,
         "log_every": 7,
     }

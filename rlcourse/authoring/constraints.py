@@ -14,8 +14,9 @@ PER_PLATFORM = ("nvidia-", "cuda-", "triton", "appnope")  # of CUDA builds of to
 HELD_BACK = ("soupsieve==2.10",)
 OURSELVES = ("rlcourse==", "pip==")
 HEADER = """\
-# Every package of the course and of its tests, at the version it was tested with. pyproject.toml says what is needed, this file which one you get.
-# Regenerate it with `make constraints` (a clean installation of .[test,browser], then pip freeze), then run `make check`.
+# Every package of the course, its tests and the extra [bench], at the version it was tested with. pyproject.toml says what is needed, this file which
+# one you get. A pin installs nothing: what the extra [bench] alone brings (stable-baselines3, sbx-rl, jax, ...) is not in what make sets up.
+# Regenerate it with `make constraints` (a clean installation of .[test,browser,bench], then pip freeze), then run `make check`.
 # torch has no local suffix (+cpu, +cu130): the same pin then fits every build of that version. A CUDA build pins its own nvidia packages.
 # soupsieve stays at 2.10: later ones refuse the Python 3.11.2 of Debian 12.
 # mujoco stays at 3.8.1: simulated results differ between versions, and 4.0.0 brings deprecation warnings and two studio packages.
@@ -29,12 +30,12 @@ def pin(frozen: str) -> list:
 
 
 def write_constraints(root: Path) -> None:
-    """Install .[test,browser] into a clean, temporary environment, without constraints, and write what came to constraints.txt."""
+    """Install .[test,browser,bench] into a clean, temporary environment, without constraints, and write what came to constraints.txt."""
     with tempfile.TemporaryDirectory() as folder:
         python = str(Path(folder) / "bin" / "python")
         quiet = ["--disable-pip-version-check"]
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-        subprocess.run([python, "-m", "pip", "install", *quiet, *HELD_BACK, "-e", ".[test,browser]"], cwd=str(root), check=True)
+        subprocess.run([python, "-m", "pip", "install", *quiet, *HELD_BACK, "-e", ".[test,browser,bench]"], cwd=str(root), check=True)
         frozen = subprocess.run([python, "-m", "pip", "freeze", "--all", *quiet], check=True, stdout=subprocess.PIPE).stdout.decode()
     (root / "constraints.txt").write_text(HEADER + "\n".join(pin(frozen)) + "\n", encoding="utf-8")
 
