@@ -19,6 +19,7 @@ from torch._inductor import cpp_builder, exc
 from rlcourse.speed import SpeedProblem
 
 MODES = ("default", "reduce-overhead", "max-autotune")
+AGENTS = 64     # compiled in one process before PyTorch gives up; its own limit, 8 graphs for one piece of code, is reached by the fifth TD3
 
 
 def compile_update(agent: Any, mode: str = "default", say: Callable[[str], None] | None = None, backend: str = "inductor") -> None:
@@ -63,7 +64,7 @@ def _run(graph: Callable, agent: Any, batch: Any, noise: Tensor) -> dict[str, Te
     if count is not None:
         agent.updates = agent.cfg.policy_delay - 1 if _branch(agent) else 0
     try:
-        with dynamo.patch(trace_autograd_ops=True):
+        with dynamo.patch(trace_autograd_ops=True, recompile_limit=AGENTS):
             metrics = graph(batch, noise)
     except (TorchDynamoException, exc.InvalidCxxCompiler) as error:
         line = " ".join(str(error).split("\n\n")[0].split())[:500]

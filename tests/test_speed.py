@@ -129,6 +129,16 @@ class TestCompile:
             torch.testing.assert_close(tensor, state.pop(key), rtol=1e-9, atol=1e-10, msg=lambda text, key=key: f"{key}: {text}")
         assert not state
 
+    @pytest.mark.slow
+    def test_nine_agents_in_one_process(self):
+        """A sweep in a notebook compiles one agent after the other; PyTorch counts their graphs together and by itself stops at eight."""
+        torch._dynamo.reset()
+        for _ in range(9):
+            agent = agent_of("sac")
+            compile_update(agent, backend="eager")
+            batch, noise = batch_of(2, dtype=agent.where["dtype"])
+            assert agent.update(batch, draw_for(agent, noise))["loss_q"].isfinite().all()
+
     def test_it_continues_from_a_checkpoint(self):
         ours, eager, _ = compiled_pair("td3", "eager", updates=3)
         other = agent_of("td3")
