@@ -1,5 +1,7 @@
 """What the tests of agents share: small settings, random batches, and the parts of updates written with PyTorch's own modules."""
 
+import gymnasium as gym
+import numpy as np
 import torch
 from torch import nn
 
@@ -89,3 +91,23 @@ def assert_follows(agent, oracles: list, networks, updates: int = 6) -> None:
             oracle.update(batch.obs[k], batch.actions[k], batch.rewards[k], batch.next_obs[k], batch.terminated[k], noise[k])
             for mlp, index, net in networks(oracle):
                 assert_same_network(mlp, (k, *index), net)
+
+
+class Follow(gym.Env):
+    """One step: see s in [-1, 1], answer a in [low, high], earn -(a - s's place between low and high)², in units of the half width."""
+
+    observation_space = gym.spaces.Box(-1, 1, (1,))
+
+    def __init__(self, low: float, high: float) -> None:
+        self.action_space = gym.spaces.Box(np.float32(low), np.float32(high), (1,))
+        self.centre, self.half = (low + high) / 2, (high - low) / 2
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.s = self.np_random.uniform(-0.8, 0.8, 1).astype(np.float32)
+        return self.s, {}
+
+    def step(self, action):
+        assert self.action_space.contains(np.asarray(action, np.float32)), f"{action} is outside {self.action_space}"
+        error = (action - self.centre) / self.half - self.s
+        return self.s, -float(error[0] ** 2), True, False, {}

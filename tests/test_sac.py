@@ -5,10 +5,9 @@ import math
 from dataclasses import replace
 
 import gymnasium as gym
-import numpy as np
 import pytest
 import torch
-from agents import ACT, OBS, batch_of, sequential, step, tensors
+from agents import ACT, OBS, Follow, batch_of, sequential, step, tensors
 from torch import nn
 from torch.distributions import Normal, TransformedDistribution
 from torch.distributions.transforms import TanhTransform
@@ -157,26 +156,6 @@ def test_the_target_entropy_defaults_to_minus_the_number_of_actions():
 def test_a_hyper_parameter_that_cannot_work_is_refused_by_name(name, value):
     with pytest.raises(ValueError, match=f"SACConfig: {name.replace('max', 'min')} = "):
         SACConfig(**{name: value})
-
-
-class Follow(gym.Env):
-    """One step: see x in [-1, 1], answer a in [low, high], earn -(a - x's place between low and high)², in units of the half width."""
-
-    observation_space = gym.spaces.Box(-1, 1, (1,))
-
-    def __init__(self, low: float, high: float) -> None:
-        self.action_space = gym.spaces.Box(np.float32(low), np.float32(high), (1,))
-        self.centre, self.half = (low + high) / 2, (high - low) / 2
-
-    def reset(self, *, seed=None, options=None):
-        super().reset(seed=seed)
-        self.x = self.np_random.uniform(-0.8, 0.8, 1).astype(np.float32)
-        return self.x, {}
-
-    def step(self, action):
-        assert self.action_space.contains(np.asarray(action, np.float32)), f"{action} is outside {self.action_space}"
-        error = (action - self.centre) / self.half - self.x
-        return self.x, -float(error[0] ** 2), True, False, {}
 
 
 gym.register("Follow-v0", entry_point=lambda low, high: Follow(low, high))

@@ -4,30 +4,10 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
-from agents import AGENTS
+from agents import AGENTS, Follow
 from scipy.linalg import solve_discrete_are
 
 from rlcourse.train import train
-
-
-class Follow(gym.Env):
-    """One step: see s in [-1, 1], answer a in [low, high], earn -(a - s's place between low and high)², in units of the half width."""
-
-    observation_space = gym.spaces.Box(-1, 1, (1,))
-
-    def __init__(self, low: float, high: float) -> None:
-        self.action_space = gym.spaces.Box(np.float32(low), np.float32(high), (1,))
-        self.centre, self.half = (low + high) / 2, (high - low) / 2
-
-    def reset(self, *, seed=None, options=None):
-        super().reset(seed=seed)
-        self.s = self.np_random.uniform(-0.8, 0.8, 1).astype(np.float32)
-        return self.s, {}
-
-    def step(self, action):
-        assert self.action_space.contains(np.asarray(action, np.float32)), f"{action} is outside {self.action_space}"
-        error = (action - self.centre) / self.half - self.s
-        return self.s, -float(error[0] ** 2), True, False, {}
 
 
 class Clock(gym.Env):
