@@ -29,14 +29,15 @@ from rlcourse.bench_peers import Work, missing
 from rlcourse.bench_table import label
 
 PACKAGE = Path(__file__).resolve().parent
-OURS, PEERS = ("rlcourse", "rlcourse matmul fast"), ("sb3", "sbx")
+OURS, PEERS = ("rlcourse", "rlcourse matmul fast", "rlcourse matmul fast compiled"), ("sb3", "sbx")
+COMPILED = tuple(f"rlcourse matmul fast compiled {mode}" for mode in ("default", "reduce-overhead", "max-autotune"))
 THREADS = 1
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS", "NPROC"), "1") | {
     "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1", "JAX_PLATFORMS": "cpu"}
 PACKAGES = {"rlcourse": ("torch",), "sb3": ("stable-baselines3", "torch"), "sbx": ("sbx-rl", "stable-baselines3", "jax", "flax")}
-SOURCES = ("agents/{agent}.py", "nets.py", "buffers.py", "envs.py", "off_policy.py")
+SOURCES = ("agents/{agent}.py", "nets.py", "buffers.py", "envs.py", "off_policy.py", "speed.py", "compiled.py")
 QUICK_SECONDS, LEAST_SECONDS = 270, 15          # --quick starts nothing that has less than LEAST_SECONDS left
-ROUNDS = {True: 2, False: 5}                    # by `quick`
+ROUNDS = {True: 2, False: 3}                    # by `quick`
 
 
 class BenchError(RuntimeError):
@@ -47,15 +48,22 @@ class BenchError(RuntimeError):
 def plan(quick: bool = False, device: str = "cpu") -> list[list[Work]]:
     """Groups of work that is compared: one after the other within a round. All but the learning runs, which take hours (`--only learning`)."""
     systems = OURS + PEERS if device == "cpu" else (*OURS, "sb3")      # the extra [bench] brings a JAX for the CPU
-    steps, warm = (250, 100) if quick else (3_000, 300)
+    steps, warm = (250, 100) if quick else (2_000, 300)
     whole = Work("sac", "", "sac", "HalfCheetah-v5", steps=steps, warm=warm, device=device)
     groups = [[replace(whole, name=agent, agent=agent, system=system) for system in systems] for agent in ("sac", "td3")]
+    if quick:       # to compile takes longer than all that is timed: the first group alone shows it
+        systems = tuple(system for system in systems if "compiled" not in system)
+        groups[1] = [work for work in groups[1] if work.system in systems]
     groups.append(_seeds(quick, device))
     groups += [[replace(whole, name="update", agent=agent, system=system, measure="update") for system in systems]
                for agent in (("sac",) if quick else ("sac", "td3"))]
+    if not quick:
+        alone = replace(whole, name="compile", measure="update")
+        groups += [[replace(work, system=system) for system in ("rlcourse matmul fast", *COMPILED, "sb3")]
+                   for work in (alone, replace(alone, env="Pendulum-v1", hidden=(64, 64)))]
     sizes = {64: steps} if quick else {32: 1_000, 64: 1_000, 128: 1_000, 512: 500, 1024: 500}       # 256 is the update alone
     groups += [[replace(whole, name="batch", system=system, measure="update", batch_size=size, steps=count)
-                for system in (("rlcourse", "sb3") if quick else systems)] for size, count in sizes.items()]
+                for system in (("rlcourse", "sb3") if quick else (*OURS, "sb3"))] for size, count in sizes.items()]
     return groups
 
 
@@ -65,6 +73,7 @@ def _seeds(quick: bool, device: str) -> list[Work]:
     counts = counts if device == "cpu" else (1, 10, 30, 100)
     one = Work("seeds", "sb3", "sac", "Pendulum-v1", hidden=(64, 64), steps=400 if quick else 4_000, warm=100 if quick else 300, device=device)
     rows = [replace(one, system=system, seeds=tuple(range(n)), steps=max(100, 2 * one.steps // (n + 1))) for n in counts for system in OURS]
+    rows = [row for row in rows if not (quick and "compiled" in row.system)]
     return [one, *rows, *([replace(one, system="sbx")] if device == "cpu" and not quick else [])]
 
 

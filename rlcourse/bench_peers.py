@@ -26,7 +26,7 @@ DISCOUNT, POLYAK, FIRST_ALPHA, NOISE = 0.99, 0.005, 0.1, 0.1       # the same fo
 class Work:
     """What one process does. Rows of one name, agent, env, hidden and batch_size are compared with each other.
 
-    name: as in `--only`. system: "rlcourse", "rlcourse matmul fast", "sb3" or "sbx". measure: "step" (environment steps, each with one update),
+    name: as in `--only`. system: "sb3", "sbx", or "rlcourse" and its options (`options`). measure: "step" (environment steps, each with one update),
     "update" (updates alone), "learn" (a whole training run with evaluations). seeds: trained at once in this process.
     steps: environment steps of each seed, or updates, that are timed. warm: environment steps before that, half of them with updates; for "learn"
     the first random phase.
@@ -92,31 +92,35 @@ def settings(work: Work) -> dict[str, Any]:
     return chosen | ({"initial_alpha": FIRST_ALPHA} if work.agent == "sac" else {"exploration_noise": NOISE})
 
 
-def _matmul(work: Work) -> None:
-    """Float32 products through oneDNN, where the system's name asks for it."""
-    import torch
-
-    if "matmul fast" in work.system:
-        torch.set_float32_matmul_precision("medium")
+def options(system: str) -> dict[str, Any]:
+    """What the name of one of our systems asks of `train`: "rlcourse matmul fast compiled max-autotune" is matmul="fast", compile="max-autotune"."""
+    compiled = system.partition("compiled")[1:]
+    return {"matmul": "fast" if "matmul fast" in system else "exact", "compile": (compiled[1].strip() or True) if compiled[0] else False}
 
 
 def _prepare_ours(work: Work) -> Callable[[int], None]:
     """A run that is past its first random phase, as a function of how many steps or updates it shall do."""
     import torch
 
+    from rlcourse.compiled import compile_update
     from rlcourse.envs import choose_device
     from rlcourse.off_policy import Run
+    from rlcourse.speed import matmul_precision
     from rlcourse.train import resolve
 
-    _matmul(work)
     device = choose_device(work.device)
     agent_class, cfg = resolve(work.agent, settings(work))
     run = Run(agent_class, cfg, work.env, list(work.seeds), work.warm + work.steps, device)
+    asked = options(work.system)
+    precision = matmul_precision(asked["matmul"], run.agent)
+    precision.__enter__()           # for as long as this process lives
+    if asked["compile"]:
+        compile_update(run.agent, "default" if asked["compile"] is True else asked["compile"])
 
     def update() -> None:
         run.agent.update(run.buffer.sample(cfg.batch_size), run.agent.draw_noise(*run.agent.noise_shape(cfg.batch_size)))
 
-    def go(count: int, step: Callable = run.advance if work.measure == "step" else update) -> None:
+    def go(count: int, step: Callable = run.advance if work.measure == "step" else update, precision: Any = precision) -> None:
         for _ in range(count):
             step()
         if device.type == "cuda":
@@ -130,9 +134,8 @@ def _learn_ours(work: Work) -> dict:
     from rlcourse import stats
     from rlcourse.train import train
 
-    _matmul(work)
-    history = train(work.agent, work.env, list(work.seeds), work.steps, device=work.device, config=settings(work), progress=False,
-                    evaluate_every=work.steps // 20, eval_episodes=EPISODES, log_every=work.steps)
+    history = train(work.agent, work.env, list(work.seeds), work.steps, device=work.device, config=settings(work), **options(work.system),
+                    evaluate_every=work.steps // 20, eval_episodes=EPISODES, log_every=work.steps, progress=False)
     return {"final": stats.final_values(history, last=LAST).tolist(), "area": stats.areas(history).tolist()}
 
 

@@ -68,6 +68,30 @@ def learned(rows: Sequence[dict]) -> list[dict]:
     return lines
 
 
+def compared_learning(rows: Sequence[dict], level: float = 0.95) -> dict[tuple[str, str, str], tuple[float, float, float]]:
+    """(work, system, "final" or "area") -> IQM(system) − IQM(SB3) over seeds, with its bootstrap interval, for every system but SB3.
+
+    Both sets of seeds are resampled, each on its own, and the quantiles are of the differences. "Not worse beyond the interval" is high >= 0.
+    """
+    import numpy as np
+
+    from rlcourse.bootstrap import bootstrap_distribution
+    from rlcourse.stats import interquartile_mean
+
+    runs = {}
+    for row in [row for row in rows if row["work"]["measure"] == "learn"]:
+        for name in ("final", "area"):
+            runs.setdefault((label(Work(**row["work"])), row["work"]["system"], name), []).extend(row["result"][name])
+    found = {}
+    for (what, system, name), ours in runs.items():
+        theirs = runs.get((what, "sb3", name), [])
+        if system != "sb3" and min(len(ours), len(theirs)) > 1:
+            spread = [bootstrap_distribution(np.array(x), np.random.default_rng([0, k])) for k, x in enumerate((ours, theirs))]
+            low, high = np.quantile(spread[0] - spread[1], [(1 - level) / 2, (1 + level) / 2])
+            found[what, system, name] = (float(interquartile_mean(np.array(ours)) - interquartile_mean(np.array(theirs))), float(low), float(high))
+    return found
+
+
 def table(rows: Sequence[dict]) -> str:
     """The rows as Markdown: speed, learning, and under each table how it was measured."""
     parts = []
@@ -79,10 +103,13 @@ def table(rows: Sequence[dict]) -> str:
                   f"{'' if line['ratio'] is None else format(line['ratio'], '.2f')} | {line['peak_mb']:.0f} | {line['rounds']} |" for line in lines]
         parts += [""]
     if lines := learned(rows):
-        parts += ["| training | system | final return (IQM, 95 %) | area under the curve (IQM, 95 %) | seeds | CPU s per seed, with evaluations |",
-                  "| --- | --- | ---: | ---: | ---: | ---: |"]
-        parts += [f"| {line['what']} | {_called(line)} | {_interval(line['final'])} | {_interval(line['area'])} "
-                  f"| {line['seeds']} | {line['cpu_s']:.0f} |" for line in lines]
+        apart = compared_learning(rows)
+        parts += ["| training | system | final return (IQM, 95 %) | minus SB3's | area under the curve (IQM, 95 %) | minus SB3's | seeds "
+                  "| CPU s per seed, with evaluations |", "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |"]
+        for line in lines:
+            cells = [cell for name in ("final", "area")
+                     for cell in (_interval(line[name]), _interval(apart.get((line["what"], line["system"], name), ("", None, None))))]
+            parts += [f"| {line['what']} | {_called(line)} | {' | '.join(cells)} | {line['seeds']} | {line['cpu_s']:.0f} |"]
         parts += [""]
     return "\n".join([*parts, conditions(rows)]) if parts else "No row was measured."
 
@@ -93,6 +120,8 @@ def _called(line: dict) -> str:
 
 def _interval(values: Sequence[float | None]) -> str:
     middle, low, high = values
+    if middle == "":
+        return ""
     return f"{middle:.1f}" if low is None else f"{middle:.1f} ({low:.1f} to {high:.1f})"
 
 

@@ -9,10 +9,11 @@ from pathlib import Path
 from unittest.mock import MagicMock
 
 import pytest
+import torch
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from rlcourse import bench, bench_peers, train
+from rlcourse import bench, bench_peers, compiled, train
 from rlcourse.authoring import install
 from rlcourse.bench_peers import Work
 
@@ -43,6 +44,20 @@ def test_the_timed_part_is_the_work_and_nothing_else(monkeypatch, measure):
     assert counted == {"step": 20, "update": 10}
     go(5)
     assert counted == {"step": 25 if measure == "step" else 20, "update": 15}
+
+
+def test_the_name_of_a_system_says_how_it_is_trained(monkeypatch):
+    asked = {system: tuple(bench_peers.options(system).values()) for system in (*bench.OURS, *bench.COMPILED)}
+    assert asked == {"rlcourse": ("exact", False), "rlcourse matmul fast": ("fast", False), "rlcourse matmul fast compiled": ("fast", True),
+                     "rlcourse matmul fast compiled default": ("fast", "default"), "rlcourse matmul fast compiled reduce-overhead":
+                     ("fast", "reduce-overhead"), "rlcourse matmul fast compiled max-autotune": ("fast", "max-autotune")}
+    modes, before = [], torch.get_float32_matmul_precision()
+    monkeypatch.setattr(compiled, "compile_update", lambda agent, mode: modes.append((mode, torch.get_float32_matmul_precision())))
+    kept = [bench_peers._prepare_ours(replace(WORK, system=system, warm=2)) for system in reversed((*bench.OURS, bench.COMPILED[2]))]
+    assert modes == [("max-autotune", "medium"), ("default", "medium")]
+    assert torch.get_float32_matmul_precision() == "highest", "the last one asked for exact products"
+    del kept
+    torch.set_float32_matmul_precision(before)
 
 
 def test_a_peer_is_given_our_settings_and_as_many_updates(monkeypatch):
