@@ -42,15 +42,15 @@ mu, sigma, x = real("mu"), positive("sigma"), real("x", -1, 1)
 y, low, high = real("y", -1, 1), real("low", -3, -1), real("high", 1, 3)
 Q, pi = function("Q", a), function("pi", x)
 
-# %% tags=["figure", "hide-input"] rows=["S0-31:D"] slideshow={"slide_type": "fragment"} alt="Two panels. Left: a standard normal density of u, entropy 1.42 nats. Right: over the action a between -1 and 1, the exact density of tanh(u), which integrates to 1, and a dashed curve that divides by 1 minus tanh squared of a. It lies below the exact one towards both edges and integrates to 0.771; the gap is shaded."
+# %% tags=["figure", "hide-input"] rows=["S0-31:N"] slideshow={"slide_type": "fragment"} alt="Two panels. Left: a standard normal density of u, entropy 1.42 nats. Right: over the action a between -1 and 1, the exact density of tanh(u), which integrates to 1, and a dashed curve that divides by 1 minus tanh squared of a. It lies below the exact one towards both edges and integrates to 0.771; the gap is shaded."
 fig.squashed_density(mu=0.0, sigma=1.0)
 
-# %% [markdown] slideshow={"slide_type": "slide"}
+# %% [markdown] slideshow={"slide_type": "slide"} rows=["S0-25:LO", "S0-26:LO", "S0-40:LO"]
 # After this lecture you can
 #
-# - **connect** stochastic and deterministic policy gradients: one chain rule, two kinds of parameters (LO7.4)
-# - **derive** the reparametrisation trick, and **say** for which $Q$ it is wrong (LO7.5)
-# - **derive** density and entropy of a squashed Gaussian, and **compute** them in float32 (LO7.7)
+# - **connect** stochastic and deterministic policy gradients: one chain rule, two kinds of parameters (LO7.4; exercise 13.6)
+# - **derive** the reparametrisation trick, and **say** for which $Q$ it is wrong (LO7.5; exercise 13.2)
+# - **derive** density and entropy of a squashed Gaussian, and **compute** them in float32 (LO7.7; exercise 13.1)
 # - **read** the SAC update line by line, and **train** it
 #
 # 60 minutes to read, 50 to work on [the exercises](../exercises/13a_reparametrisation_and_squashing.ipynb). You need $Q(s, a)$ and the gradient of an
@@ -67,7 +67,7 @@ fig.squashed_density(mu=0.0, sigma=1.0)
 #
 # *Predict first:* will one gradient step make $\sigma$ larger or smaller? Write it down, then look at the arrow.
 
-# %% tags=["widget"] slideshow={"slide_type": "subslide"} rows=["S0-22:D"]
+# %% tags=["widget"] slideshow={"slide_type": "subslide"} rows=["S0-22:N"]
 widgets.parameter_space()
 
 # %% [markdown] slideshow={"slide_type": "subslide"} notes="6 minutes with the derivation. Stop before the chain rule and ask which symbols depend on theta. Break it live: drop the second term."
@@ -274,7 +274,7 @@ erratum(
         "both sides of the squash is how it happens, and with a small σ the result looks right.",
 )
 
-# %% [markdown] slideshow={"slide_type": "subslide"}
+# %% [markdown] slideshow={"slide_type": "subslide"} rows=["S0-31:X"]
 # **Now** [exercise 13.1](../exercises/13a_reparametrisation_and_squashing.ipynb) (15 minutes): the log-density, batch and dimensions included.
 #
 # **Take away:** divide by the squeeze, $1 - a^2$; then add the density up before you believe it.
@@ -304,7 +304,7 @@ stable = (
 )
 stable
 
-# %% slideshow={"slide_type": "subslide"} rows=["S0-31:D"] tags=["code"]
+# %% slideshow={"slide_type": "subslide"} rows=["S0-31:I"] tags=["code"]
 widgets.source(tanh_log_det, docstring=False)
 
 # %% rows=["S0-31:N"] slideshow={"slide_type": "subslide"}
@@ -409,7 +409,7 @@ training.learning_curve(history, result)
 # %% tags=["experiment"] slideshow={"slide_type": "subslide"} rows=["S0-40:E"] alt="Left: the temperature alpha falls from 1 and levels off. Right: the policy's entropy falls until it meets its target of minus one nat, the dotted line."
 training.temperature(history, target_entropy=-1.0)
 
-# %% tags=["figure", "hide-input"] slideshow={"slide_type": "subslide"} rows=["S0-40:E"] alt="Return of SAC on HalfCheetah-v5 over environment steps, mean of three seeds with a 95 percent interval and the three single runs in grey; it rises from about zero to 1,840; one run ends at 2,640, two below 1,600."
+# %% tags=["figure", "hide-input", "experiment"] slideshow={"slide_type": "subslide"} rows=["S0-40:E"] alt="Return of SAC on HalfCheetah-v5 over environment steps, mean of three seeds with a 95 percent interval and the three single runs in grey; it rises from about zero to 1,840; one run ends at 2,640, two below 1,600."
 # Pendulum takes seconds, a running robot an hour: this run was made before the lecture, with the
 # command printed below. Versions and seeds are in config.json, beside the numbers.
 folder = training.stored("sac-HalfCheetah-v5")
