@@ -229,7 +229,7 @@ def test_a_planted_offence_is_seen(rule, path, offence, says):
     [
         (layer_complaints, "rlcourse/agents/sac.py", "from rlcourse import nets\nfrom rlcourse.equations import max_entropy as eq\nimport torch"),
         (layer_complaints, "rlcourse/notation/worlds.py", "from rlcourse.notation.expressions import Symbol\nfrom .expressions import log"),
-        (layer_complaints, "rlcourse/widgets.py", "from rlcourse.figures import lecture_13a"),
+        (layer_complaints, "rlcourse/widgets/lecture_13a.py", "from rlcourse.figures import lecture_13a"),
         (layer_complaints, "rlcourse/cli.py", "def f():\n    from rlcourse.train import train"),
         (purity_complaints, "rlcourse/equations/returns.py", "import numpy as np\nimport torch\neps = torch.randn(3, generator=generator)"),
         (purity_complaints, "rlcourse/equations/returns.py", "rng = np.random.default_rng(0)"),

@@ -35,6 +35,7 @@ from rlcourse.notation import D, DensityWorld, Derivation, E, H, N, P, Phi, Tanh
 from rlcourse.notation import Assumption, exp, function, integral, jump, log, partial, positive, real, softplus, summary, tanh
 from rlcourse.stats import History, mean_interval
 from rlcourse.train import train
+from rlcourse.widgets import lecture_13a as live
 
 style.apply()
 a, u, u1, u2, eps, theta, s = (real(name) for name in ("a", "u", "u_1", "u_2", "epsilon", "theta", "s"))
@@ -68,7 +69,7 @@ fig.squashed_density(mu=0.0, sigma=1.0)
 # *Predict first:* will one gradient step make $\sigma$ larger or smaller? Write it down, then look at the arrow.
 
 # %% tags=["widget"] slideshow={"slide_type": "subslide"} rows=["S0-22:N"]
-widgets.parameter_space()
+live.parameter_space()
 
 # %% [markdown] slideshow={"slide_type": "subslide"} notes="6 minutes with the derivation. Stop before the chain rule and ask which symbols depend on theta. Break it live: drop the second term."
 # The policy sits in a valley of $Q$. There noise *helps*: it reaches the hill on the right sooner than the mean does. Drag $\mu$ to 0.65 and the
@@ -130,7 +131,7 @@ for width in (1.0, 0.1, 0.01):
 # when $Q$ is a step?
 
 # %% tags=["widget"] slideshow={"slide_type": "subslide"} rows=["S0-23:W"]
-widgets.estimators()
+live.estimators()
 
 # %% tags=["derivation"] rows=["S0-23:D", "S0-26:D"] slideshow={"slide_type": "subslide"}
 slide = "CS4400 7.2, slide 'The reparametrization trick'"
@@ -220,7 +221,7 @@ erratum(
 # first picture agree?
 
 # %% tags=["widget"] slideshow={"slide_type": "subslide"} rows=["S0-31:W"]
-widgets.squashed_density()
+live.squashed_density()
 
 # %% tags=["derivation"] rows=["S0-31:D"] slideshow={"slide_type": "subslide"}
 squashing = "CS4400 7.3, slide 'Action squashing'; Haarnoja et al. 2018b, appendix C"

@@ -1,6 +1,7 @@
 """Sliders over figures: thin views. A figure function draws once and moves its artists afterwards; here it gets sliders and a picture.
 
-`explore(draw, **controls)` is all there is; each lecture's widgets are one call each. Works with mouse, touch and keyboard (Tab, arrow keys).
+`explore(draw, **controls)` is all there is; a lecture's widgets are one call each, in rlcourse/widgets/lecture_NN.py. Works with mouse, touch and
+keyboard (Tab, arrow keys).
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from IPython.display import Code
 from matplotlib.figure import Figure
 from PIL import Image
 
-from rlcourse.figures import lecture_13a
 from rlcourse.notation.derivation import Derivation
 from rlcourse.notation.rendering import Line, block
 
@@ -37,11 +37,12 @@ def png(fig: Figure) -> bytes:
 
 class Explorable(ipywidgets.VBox):
     """Controls above a picture. Beside the live view it hands the notebook a static twin, the picture at the default position with its alt text: what
-    GitHub, paper and a reader without a kernel see."""
+    GitHub, paper and a reader without a kernel see. draw, controls: what `explore` was given."""
 
-    def __init__(self, children: list[ipywidgets.Widget], twin: bytes, alt: str) -> None:
+    def __init__(self, children: list[ipywidgets.Widget], twin: bytes, alt: str, draw: Callable[..., Figure],
+                 controls: dict[str, ipywidgets.Widget]) -> None:
         super().__init__(children)
-        self.twin, self.alt = twin, alt
+        self.twin, self.alt, self.draw, self.controls = twin, alt, draw, controls
 
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         live = super()._repr_mimebundle_(**kwargs)
@@ -70,7 +71,7 @@ def explore(draw: Callable[..., Figure], alt: str, **controls: ipywidgets.Widget
 
     for control in controls.values():
         control.observe(redraw, names="value")
-    return Explorable([*controls.values(), picture, spoken, message], picture.value, alt)
+    return Explorable([*controls.values(), picture, spoken, message], picture.value, alt, draw, controls)
 
 
 class Presented(ipywidgets.VBox):
@@ -132,6 +133,11 @@ def slider(label: str, value: float, low: float, high: float, step: float = 0.05
     return ipywidgets.FloatSlider(value=value, min=low, max=high, step=step, description=label, style=WIDE, layout=ipywidgets.Layout(width="34em"))
 
 
+def counter(label: str, value: int, low: int, high: int, step: int = 1) -> ipywidgets.IntSlider:
+    """A slider over whole numbers whose label is never cut off."""
+    return ipywidgets.IntSlider(value=value, min=low, max=high, step=step, description=label, style=WIDE, layout=ipywidgets.Layout(width="34em"))
+
+
 def choice(label: str, options: tuple[str, ...]) -> ipywidgets.ToggleButtons:
     """One of a few versions, all of them visible."""
     return ipywidgets.ToggleButtons(options=options, description=label, style={**WIDE, "button_width": "auto"})
@@ -145,31 +151,3 @@ def source(thing: Any, docstring: bool = True) -> Code:
         lines = text.splitlines(keepends=True)
         text = "".join(lines[:first.lineno - 1] + lines[first.end_lineno:])
     return Code(text, language="python")
-
-
-# ── lecture 13a ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
-def squashed_density() -> Explorable:
-    """Mean, width and formula -> density before and after squashing."""
-    return explore(
-        lecture_13a.squashed_density,
-        "Two panels. Left: density of u before squashing. Right: density of a = tanh u, exact and by the chosen formula, with its integral.",
-        mu=slider("mean μ", 0.0, -2.0, 2.0), sigma=slider("standard deviation σ", 1.0, 0.1, 3.0),
-        formula=choice("formula", lecture_13a.FORMULAS))
-
-
-def estimators() -> Explorable:
-    """Samples, width and shape of Q -> scatter of the two gradient estimators."""
-    return explore(
-        lecture_13a.estimators,
-        "Two panels. Left: Q(a) and the policy's density. Right: histograms of 2,000 gradient estimates by both estimators and the exact value.",
-        samples=ipywidgets.IntSlider(8, 1, 64, description="samples m", style=WIDE, layout=ipywidgets.Layout(width="34em")),
-        sigma=slider("standard deviation σ", 0.5, 0.1, 1.5), offset=slider("add a constant to Q", 0.0, 0.0, 3.0),
-        shape=choice("Q(a) is", lecture_13a.Q_SHAPES))
-
-
-def parameter_space() -> Explorable:
-    """A point (μ, σ) -> the policy there and the gradient of Q̂."""
-    return explore(
-        lecture_13a.parameter_space,
-        "Two panels. Left: Q(a), Q-hat and the policy. Right: map of Q-hat over mean and standard deviation with the gradient arrow.",
-        mu=slider("mean μ", -0.6, -2.0, 2.0), sigma=slider("standard deviation σ", 0.4, 0.05, 1.4))
