@@ -32,6 +32,9 @@ def compile_update(agent: Any, mode: str = "default", say: Callable[[str], None]
     """
     if mode not in MODES:
         raise SpeedProblem(f"compile={mode!r} is unknown: use True (the mode 'default'), or one of {', '.join(MODES)}.")
+    if not hasattr(dynamo, "trace_autograd_ops"):
+        raise SpeedProblem(f"--compile (compile=...) needs PyTorch 2.13 or later, which traces gradients too; here is {torch.__version__}. "
+                           "Leave the option out: the run is the same, only slower.")
     if hasattr(agent, "rollout"):
         raise SpeedProblem(f"{type(agent).__name__} learns from whole episodes, and a graph is compiled for one length: it would be compiled again "
                            "after almost every episode, for longer than the updates take. Leave --compile (compile=...) out.")

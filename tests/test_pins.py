@@ -58,10 +58,13 @@ def test_every_pin_accepts_the_pythons_that_the_readme_promises(python):
     assert {name: wanted for name, wanted in wants.items() if wanted and not SpecifierSet(wanted).contains(python)} == {}
 
 
-def test_torch_and_mujoco_are_asked_for_at_one_exact_version_without_a_local_suffix():
-    exact = {each.name: str(each.specifier) for each in DIRECT}
-    assert exact["torch"] == f"=={PINS['torch']}" and "+" not in PINS["torch"]
-    assert exact["mujoco"] == f"=={PINS['mujoco']}"
+def test_an_installed_torch_from_2_9_on_will_do_and_what_is_installed_is_one_exact_version():
+    asked = {each.name: each.specifier for each in DIRECT}
+    assert all(version in asked["torch"] for version in ("2.9.0", "2.10.1", PINS["torch"])) and "2.8.0" not in asked["torch"]
+    assert f"torch=={PINS['torch']}" in constraints.HELD_BACK
+    assert "+" not in PINS["torch"] and str(asked["mujoco"]) == f"=={PINS['mujoco']}"
+    command = install.pip_commands(COURSE, {"torch": "pinned", "extras": []})[0]
+    assert command[command.index("-c") + 1] == "constraints.txt", "without the constraints pip takes the newest torch, with gigabytes of CUDA"
     assert not {"mujoco-core", "mujoco-studio"} & set(PINS)
 
 

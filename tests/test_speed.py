@@ -5,6 +5,7 @@ import os
 import shlex
 from copy import deepcopy
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ import torch
 from agents import agent_of, batch_of, draw_for, tensors
 from torch._dynamo.utils import counters
 
-from rlcourse import cli, speed, workers
+from rlcourse import cli, compiled, speed, workers
 from rlcourse.agents.soft_q import SOFTQ, SOFTQConfig
 from rlcourse.checkpoint import RunFolderError
 from rlcourse.compiled import MODES, compile_update
@@ -177,6 +178,11 @@ class TestCompile:
             metrics, expected = ours.update(batch, noise[:, :0]), eager.update(batch, noise[:, :0])
             for key in expected:
                 torch.testing.assert_close(metrics[key], expected[key], rtol=1e-9, atol=1e-9)
+
+    def test_a_torch_that_cannot_trace_gradients_is_refused_with_the_version_that_can(self, monkeypatch):
+        monkeypatch.setattr(compiled, "dynamo", SimpleNamespace())
+        with pytest.raises(SpeedProblem, match=r"needs PyTorch 2\.13 or later.*here is 2\."):
+            train("sac", compile=True, **SHORT)
 
     def test_without_a_compiler(self, monkeypatch, tmp_path):
         from torch._inductor import cpp_builder, exc

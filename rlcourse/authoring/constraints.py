@@ -11,7 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PER_PLATFORM = ("nvidia-", "cuda-", "triton", "appnope")  # of CUDA builds of torch, which pin them exactly themselves, and of macOS alone
-HELD_BACK = ("soupsieve==2.10",)
+HELD_BACK = ("soupsieve==2.10", "torch==2.13.0")  # pyproject.toml accepts a range of torch; the newest one comes with gigabytes of CUDA
 OURSELVES = ("rlcourse==", "pip==")
 HEADER = """\
 # Every package of the course, its tests and the extra [bench], at the version it was tested with. pyproject.toml says what is needed, this file which
