@@ -77,10 +77,10 @@ def _seeds(quick: bool, device: str) -> list[Work]:
     return [one, *rows, *([replace(one, system="sbx")] if device == "cpu" and not quick else [])]
 
 
-def learning(device: str = "cpu", seeds: int = 10, steps: int = 20_000) -> list[list[Work]]:
+def learning(device: str = "cpu", seeds: int = 10) -> list[list[Work]]:
     """Whole training runs with the same settings: ours all seeds in one process, the peer one process for each seed."""
     groups = []
-    for env in ("Pendulum-v1", "InvertedPendulum-v5"):
+    for env, steps in (("Pendulum-v1", 20_000), ("InvertedPendulum-v5", 10_000)):
         for agent in ("sac", "td3", "ddpg"):
             ours = Work("learning", "rlcourse", agent, env, "learn", (64, 64), 256, tuple(range(seeds)), steps, 1_000, 1e-3, device)
             groups.append([ours, *(replace(ours, system="sb3", seeds=(seed,)) for seed in range(seeds))])
