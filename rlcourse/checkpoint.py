@@ -4,18 +4,26 @@ config.json     what was asked for, versions, and the command that repeats it; w
 rows.csv        the measurements (seed, step, metric, value), appended
 replay.bin      the transitions, appended; never written twice (off-policy agents only)
 checkpoint.pt   everything else, replaced in one move
+owner           the process that writes here; removed at its end
 
 A checkpoint is saved in this order: replay.bin and rows.csv are brought to the disk, then checkpoint.pt, which says how long they were, takes the
 place of its predecessor. What a crash leaves beyond those lengths is cut off on resume, and the run computes it again, to the same bits.
+
+A process that was thought dead may live on, on another machine of a cluster for example, after its run was resumed elsewhere. Therefore a process
+that loads a checkpoint writes its name into `owner`, and looks there before every write: the older one finds another name and stops, with TakenOver.
+Both happen under a lock on rows.csv, so a write that is under way is waited for. (On a disk without locks a write that has begun goes on.)
 """
 
 import errno
+import fcntl
 import io
 import json
 import os
 import platform
 import signal
+import socket
 import threading
+import uuid
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -38,6 +46,10 @@ class RunFolderError(ValueError):
     """The folder holds something else than was asked for."""
 
 
+class TakenOver(RuntimeError):
+    """Another process continues this run, or it was stopped from outside. Its folder is as the last write before that left it."""
+
+
 class DiskFull(OSError):
     """No space left; the last checkpoint is intact."""
 
@@ -50,6 +62,7 @@ class RunFolder:
 
     def __init__(self, path: str | Path, plan: dict, resume: bool) -> None:
         self.path, self.rows_file, self.replay_file = Path(path), None, None
+        self.name = f"process {os.getpid()} on {socket.gethostname()}, {uuid.uuid4()}"
         with self.disk("config.json"):
             self.path.mkdir(parents=True, exist_ok=True)
             old = _refuse_other_run(self.path, plan, resume)
@@ -57,27 +70,36 @@ class RunFolder:
                 _replace(self.path / "config.json", (json.dumps(plan, indent=2, ensure_ascii=False) + "\n").encode())
 
     def load(self, replay: bool = True) -> dict | None:
-        """The last checkpoint, or None if there is none yet; rows.csv and replay.bin, if there is a replay, are cut back to what it counts."""
+        """The last checkpoint, or None if there is none yet; rows.csv and replay.bin, if there is a replay, are cut back to what it counts.
+
+        From here on the folder is this process's: another one that still writes in it is stopped at its next write.
+        """
         saved = self.path / "checkpoint.pt"
-        state = torch.load(saved, weights_only=True, map_location="cpu") if saved.exists() else None
         with self.disk("rows.csv"):
-            self.rows_file = _open_cut(self.path / "rows.csv", state["rows_bytes"] if state else 0)
-            self.replay_file = _open_cut(self.path / "replay.bin", state["replay_bytes"] if state else 0) if replay else None
-            if state is None:
-                self.rows_file.write((",".join(Row._fields) + "\n").encode())
+            self.rows_file = _opened(self.path / "rows.csv")
+            with _locked(self.rows_file):
+                (self.path / "owner").write_text(self.name)
+                state = torch.load(saved, weights_only=True, map_location="cpu") if saved.exists() else None
+                _cut(self.path / "rows.csv", state["rows_bytes"] if state else 0)
+                if replay:
+                    self.replay_file = _opened(self.path / "replay.bin")
+                    _cut(self.path / "replay.bin", state["replay_bytes"] if state else 0)
+                if state is None:
+                    self.rows_file.write((",".join(Row._fields) + "\n").encode())
+                    self.rows_file.flush()
         return state
 
     def history(self) -> History:
         return History.from_csv(self.path / "rows.csv")
 
     def append(self, rows: Iterable[Row]) -> None:
-        with self.disk("rows.csv"):
+        with self.disk("rows.csv"), self._mine():
             self.rows_file.write("".join(map(csv_line, rows)).encode())
             self.rows_file.flush()
 
     def save(self, state: dict, buffer: ReplayBuffer | None = None) -> None:
         """One checkpoint: data first, then the file that counts it. buffer: None where there is no replay."""
-        with self.disk("checkpoint.pt"):
+        with self.disk("checkpoint.pt"), self._mine():
             files = {"rows_bytes": self.rows_file} | ({} if buffer is None else {"replay_bytes": self.replay_file})
             if buffer is not None:
                 buffer.append_to(self.replay_file)
@@ -93,11 +115,25 @@ class RunFolder:
             _replace(self.path / name, _packed(state))
 
     def close(self) -> None:
-        """Close the two open files. What was appended is flushed already, so a full disk cannot hurt here."""
+        """Give the folder up and close the two open files. What was appended is flushed already, so a full disk cannot hurt here."""
+        if self.rows_file is not None:
+            with suppress(OSError, TakenOver), self._mine():
+                (self.path / "owner").unlink()
         for file in (self.rows_file, self.replay_file):
             if file is not None:
                 with suppress(OSError):
                     file.close()
+
+    @contextmanager
+    def _mine(self) -> Iterator[None]:
+        """The folder, held while it is written to; TakenOver if it is another process's by now."""
+        with _locked(self.rows_file):
+            owner = self.path / "owner"
+            name = owner.read_text() if owner.exists() else "nobody"
+            if name != self.name:
+                raise TakenOver(f"the run in {self.path} was stopped or is continued by another process (the folder's owner is now {name}; this is "
+                                f"{self.name}), so this process writes nothing more. Nothing is lost: the last checkpoint is whole.")
+            yield
 
     @contextmanager
     def disk(self, name: str) -> Iterator[None]:
@@ -130,6 +166,12 @@ class CtrlC:
     def __exit__(self, *_: Any) -> None:
         if self.main:
             signal.signal(signal.SIGINT, self.before)
+
+
+def revoke(path: str | Path) -> None:
+    """A process that trains in this run's folder stops before its next write, with TakenOver. A write that is under way is waited for."""
+    with suppress(FileNotFoundError), open(Path(path) / "rows.csv", "r+b") as file, _locked(file):
+        (Path(path) / "owner").unlink()
 
 
 def versions() -> dict[str, str]:
@@ -182,14 +224,28 @@ def _packed(state: dict) -> bytes:
     return packed.getvalue()
 
 
-def _open_cut(path: Path, length: int) -> BinaryIO:
-    """The file, opened for appending after its first `length` bytes."""
-    path.touch()
+def _opened(path: Path) -> BinaryIO:
+    return open(path, "ab")
+
+
+@contextmanager
+def _locked(file: BinaryIO) -> Iterator[None]:
+    """Hold the lock on an open file. It ends with the process at the latest. Where the disk knows no locks, go on without."""
+    with suppress(OSError):
+        fcntl.flock(file, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_UN)
+
+
+def _cut(path: Path, length: int) -> None:
+    """The file's first `length` bytes stay."""
     if path.stat().st_size < length:
         raise RunFolderError(f"{path} has {path.stat().st_size} bytes, and its checkpoint counts {length}: it was cut or replaced since. "
                              "Restore the file, or start the run again in another folder.")
     os.truncate(path, length)
-    return open(path, "ab")
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -1,4 +1,4 @@
-"""The command `rlcourse`: lab, check, train, bench, doctor, index, proofs, flatten.
+"""The command `rlcourse`: lab, check, progress, train, bench, doctor, index, proofs, flatten.
 
 Nothing heavy is imported before a subcommand needs it, so that `rlcourse --help` answers at once. Exit codes: 0 success, 1 the answer is no or an
 expected error (one line that says what to do), 2 the command line was not understood, 130 Ctrl-C. An unexpected error keeps its traceback.
@@ -26,6 +26,7 @@ MARKS = {"ok": "[green]ok[/]", "note": "[yellow]note[/]", "problem": "[red]probl
 PACKAGE = Path(__file__).resolve().parent
 Flag = FlagCreatePairsOff[bool]
 AgentName = Annotated[Positional[str], arg(metavar="AGENT")]
+Paths = Annotated[Positional[tuple[Path, ...]], arg(metavar="[FILE ... | ID ...]")]
 NotebookNames = Annotated[Positional[tuple[str, ...]], arg(metavar="[NOTEBOOK ...]")]
 
 
@@ -45,18 +46,35 @@ def lab(port: int = 8888, no_browser: Flag = False) -> int:
     return course_lab.launch(port=port, browser=not no_browser) or 0
 
 
-def check(file: Annotated[Positional[Path], arg(metavar="FILE.ipynb")], json: Flag = False) -> int:
-    """Check the exercises in a notebook and name the mistake in each wrong answer. Exit code 0 only if all are right.
+def check(files: Paths = (), log: Flag = False, gate: Flag = False, jobs: int = 0, json: Flag = False) -> int:
+    """Check the exercises in notebooks and name the mistake in each wrong answer. Exit code 0 only if all are right.
 
     Args:
-        file: An exercise notebook, such as my/exercises/13a_reparametrisation_and_squashing.ipynb.
+        files: Exercise notebooks such as my/exercises/13a_reparametrisation_and_squashing.ipynb, or a folder of them. With --gate: ids such as 13.1.
+        log: For instructors: read logs of wrong answers that no mistake names instead (without FILE: my/unnamed_answers.jsonl).
+        gate: For authors: try the checks themselves, on right answers, named mistakes and automatic mutants (half a CPU minute an exercise).
+        jobs: Processes that share the exercises of the gate among them; 0 is one for each core.
         json: Print the reports as JSON.
     """
-    if not file.is_file() and not json:
-        raise CommandError(f"There is no file {file}. Your exercise notebooks are in my/exercises/ (`rlcourse lab` puts them there).")
-    from rlcourse.checks.files import run_check
+    if gate:
+        from rlcourse.checks import gate_table
 
-    return run_check(str(file), as_json=json)
+        return gate_table.run_gate([str(id) for id in files], as_json=json, jobs=jobs)
+    from rlcourse.checks import files as notebooks
+    from rlcourse.checks import unnamed
+
+    return unnamed.report(files, as_json=json) if log else notebooks.run_check(files, as_json=json)
+
+
+def progress(json: Flag = False) -> int:
+    """Show which exercises are right so far, how many points that makes, and which one is next, for all lectures.
+
+    Args:
+        json: Print it as JSON.
+    """
+    from rlcourse.checks import overview
+
+    return overview.report(as_json=json)
 
 
 @dataclass(frozen=True)
@@ -80,6 +98,7 @@ class TrainOptions:
     compile: Flag = False  # Compile the update (torch.compile; needs a C++ compiler): other last digits, more steps per second.
     compile_mode: Literal["default", "reduce-overhead", "max-autotune"] | None = None  # Compile in this mode; default if only --compile is given.
     workers: int = 1  # Processes that share the seeds among them, each with one thread.
+    scheduler: Annotated[str | None, arg(metavar="ADDRESS")] = None  # tcp://host:8786: the workers are those of this Dask cluster.
     quiet: Flag = False  # No progress bar.
 
 
@@ -93,6 +112,7 @@ def train(training: OmitArgPrefixes[TrainOptions]) -> int:
     try:
         history = workers.train(
             workers=training.workers,
+            scheduler=training.scheduler,
             agent=training.agent,
             env=training.env,
             seeds=list(training.seed_list) or list(range(training.seeds)),
@@ -238,7 +258,8 @@ def flatten(agent: AgentName) -> int:
     return 0
 
 
-COMMANDS = {"lab": lab, "check": check, "train": train, "bench": bench, "doctor": doctor, "index": index, "proofs": proofs, "flatten": flatten}
+COMMANDS = {"lab": lab, "check": check, "progress": progress, "train": train, "bench": bench, "doctor": doctor, "index": index, "proofs": proofs,
+            "flatten": flatten}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

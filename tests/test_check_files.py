@@ -1,4 +1,4 @@
-"""What a student meets: check, hint, escape_hatch and the log in a notebook; the exercise notebook itself; `rlcourse check FILE.ipynb`."""
+"""What a student meets: check, hint and escape_hatch in a notebook; the exercise notebook itself; `rlcourse check FILE.ipynb ...`."""
 
 import io
 import json
@@ -6,12 +6,13 @@ import re
 from contextlib import redirect_stdout
 from pathlib import Path
 
+import nbformat
 import pytest
 import torch
 
 from rlcourse import checks
-from rlcourse.authoring.sources import exercise_from, read_source
-from rlcourse.checks import core, files, library, notebook, solutions
+from rlcourse.authoring.sources import exercise_from, read_source, tags
+from rlcourse.checks import answer_cells, core, files, library, notebook, progress, solutions
 
 SOURCE = Path(__file__).resolve().parents[1] / "solutions" / "source" / "13a_reparametrisation_and_squashing.py"
 E1, E2, E6 = (checks.get(id) for id in ("13.1", "13.2", "13.6"))
@@ -26,6 +27,14 @@ def unfinished(u, mu, sigma):
     raise NotImplementedError("13.1: your code here")
 
 
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    """Not in anybody's my/, and a new kernel."""
+    monkeypatch.chdir(tmp_path)
+    for memory in (progress._in_memory, notebook._steps_given, notebook._judged):
+        memory.clear()
+
+
 # ---- in the notebook ----
 
 
@@ -34,7 +43,8 @@ def test_check_prints_the_verdict_first_and_returns_the_report(capsys):
         return right(u, mu, sigma)
 
     assert checks.check(tanh_gaussian_logprob).passed
-    assert capsys.readouterr().out.startswith("13.1 tanh_gaussian_logprob: right.\n  Verified: on 24 cases (float32, float64): its density")
+    verified = r"13\.1 tanh_gaussian_logprob: right\.\n  Verified: on \d+ cases \(float32, float64\): its density"
+    assert re.match(verified, capsys.readouterr().out)
     assert checks.check(lambda u, mu, sigma: u, "13.1").passed is False
     assert capsys.readouterr().out.startswith("13.1 tanh_gaussian_logprob: not right yet.")
 
@@ -48,7 +58,6 @@ def test_html_is_escaped():
 
 
 def test_hints_come_one_by_one(capsys):
-    notebook._steps_given.clear()
     said = []
     for _ in range(4):
         checks.hint("13.6")
@@ -59,23 +68,6 @@ def test_hints_come_one_by_one(capsys):
 def test_escape_hatch_prefers_a_function_that_passes():
     assert checks.escape_hatch("13.1", right) is right
     assert checks.escape_hatch("tanh_gaussian_logprob", unfinished) is E1.reference is checks.escape_hatch("13.1")
-
-
-def test_unnamed_answers_are_noted_where_there_is_a_folder_for_it(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-
-    def wrong(Q, mu, sigma, eps, w):
-        return E2.reference(Q, mu, sigma, eps, w) + 0.25
-
-    with redirect_stdout(io.StringIO()):
-        checks.check(wrong, "13.2")
-        assert list(tmp_path.iterdir()) == []
-        (tmp_path / "my").mkdir()
-        (tmp_path / "rlcourse").mkdir()
-        checks.check(wrong, "13.2")
-        checks.check(E2.mistakes[0].function, "13.2")  # named: not noted
-    (line,) = (tmp_path / "my" / "unnamed_answers.jsonl").read_text().splitlines()
-    assert '"exercise": "13.2", "seed": 0, "diagnosis": "property:linear"' in line and "Q(mu" not in line
 
 
 def test_a_release_has_no_solutions(tmp_path, monkeypatch):
@@ -110,16 +102,6 @@ def test_the_exercise_runs_unsolved_and_the_solution_passes():
         assert line in before and line in after  # later cells go on with the escape hatch
 
 
-def test_the_cards_agree_with_the_exercises():
-    cells = read_source(SOURCE).cells
-    text = " ".join(" ".join(cell.source for cell in cells if cell.cell_type == "markdown").split())
-    for exercise in (E1, E2, E6):
-        assert f"*{exercise.minutes} minutes, difficulty {exercise.difficulty} of 5, equation" in text
-        assert f"| {exercise.minutes} | {'●' * exercise.difficulty}{'○' * (5 - exercise.difficulty)} | {exercise.points:g} |" in text
-        assert exercise.hints[0] in text and exercise.hints[1] in text and exercise.hints[2] not in text
-        assert [cell.cell_type for cell in cells if cell.metadata.get("exercise") == exercise.id] == ["markdown", "code"]
-
-
 # ---- rlcourse check FILE.ipynb ----
 
 RIGHT_1 = """from rlcourse.checks import check
@@ -144,6 +126,15 @@ def write(path: Path, *cells) -> str:
     return str(path)
 
 
+@pytest.fixture
+def in_this_process(monkeypatch):
+    """Answers that do no harm, run without a process of their own, which takes seconds to start."""
+    def here(sources, seed, seconds):
+        return [files._row(checks.get(id), files._assessed(checks.get(id), source, seed, seconds)) for id, source in sources.items()]
+
+    monkeypatch.setattr(files, "_in_processes", here)
+
+
 def test_a_file_with_right_wrong_and_crashing_answers(tmp_path, capsys):
     path = write(tmp_path / "mine.ipynb", (None, HELPERS), ("13.1", RIGHT_1), (None, GONE_6), (None, WRONG_2), (None, "check(reparam_grad)"))
     found = files.check_file(path)
@@ -154,7 +145,7 @@ def test_a_file_with_right_wrong_and_crashing_answers(tmp_path, capsys):
     assert "ZeroDivisionError at line 2 (`return 1 / 0`): division by zero" in said and said.endswith("1 of 3 exercises are right.")
 
 
-def test_exit_status_is_zero_only_when_every_answer_passes(tmp_path, capsys):
+def test_exit_status_is_zero_only_when_every_answer_passes(tmp_path, capsys, in_this_process):
     good = write(tmp_path / "good.ipynb", (None, HELPERS), ("13.1", "def tanh_gaussian_logprob(u, mu, sigma): ..."), ("13.1", RIGHT_1))
     assert files.run_check(good, as_json=True) == 0
     assert json.loads(capsys.readouterr().out)["exercises"][0]["diagnosis"] == "passed"
@@ -166,18 +157,91 @@ def test_exit_status_is_zero_only_when_every_answer_passes(tmp_path, capsys):
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [(None, "cannot read"), (b"", NOT_ONE), (b"\xff\xfe", NOT_ONE), (b'{"cells": 3}', NOT_ONE),
+    [(b"", NOT_ONE), (b"\xff\xfe", NOT_ONE), (b'{"cells": 3}', NOT_ONE),
      (b'{"cells": [{"cell_type": "code", "source": 5}]}', NOT_ONE), (b"[" * 100_000, NOT_ONE),
      (b'{"cells": [{"cell_type": "code", "source": "x = 1"}]}', "no cell of this notebook answers an exercise")])
 def test_a_file_that_cannot_be_checked_is_one_line(tmp_path, capsys, content, words):
     path = tmp_path / "bad.ipynb"
-    if content is not None:
-        path.write_bytes(content)
+    path.write_bytes(content)
     assert files.run_check(str(path)) == 1
     out, err = capsys.readouterr()
     assert out == "" and len(err.splitlines()) == 1 and words in err
 
 
 def test_a_cell_that_takes_the_escape_hatch_is_no_answer():
-    with pytest.raises(files.NotebookError, match="no cell"):
-        files.answers([(None, 'tanh_gaussian_logprob = escape_hatch("13.1")')])
+    with pytest.raises(answer_cells.NotebookError, match="no cell"):
+        answer_cells.answers([(None, 'tanh_gaussian_logprob = escape_hatch("13.1")')])
+
+
+def test_every_kind_of_exercise_has_the_same_verdicts_from_a_shell(tmp_path, request):
+    """The solution notebook is right throughout, and the exercise notebook is not attempted, whatever kinds of exercise they hold."""
+    solved = read_source(SOURCE)
+    for book, status in ((solved, "passed"), (exercise_from(solved), "not attempted")):
+        (tmp_path / "book.ipynb").write_text(nbformat.writes(book))
+        found = files.check_file(tmp_path / "book.ipynb")
+        assert [row["exercise"] for row in found["exercises"]] == [cell.metadata.exercise for cell in solved.cells if "answer" in tags(cell)]
+        assert {row["status"] for row in found["exercises"]} == {status}, files.table(found)
+        request.getfixturevalue("in_this_process")  # for the second
+
+
+MEDDLER = """print("x" * 10**6)
+import torch
+torch.set_default_dtype(torch.float16)
+torch.Tensor.sum = None
+def tanh_gaussian_logprob(u, mu, sigma):
+    print("y" * 10**6)
+    raise ValueError("z" * 10**6)"""
+RIGHT_6 = """def epg_grad(theta, s, coef):
+    mu, sigma = theta[0] * s, torch.exp(theta[1])
+    to_mu = coef[1] * s + 2 * coef[2] * mu + 3 * coef[3] * (mu**2 + sigma**2)
+    return torch.stack([(to_mu * s).sum() / len(s), (2 * coef[2] * sigma + 6 * coef[3] * mu * sigma).sum() / len(s) * sigma])"""
+
+
+def test_answers_do_not_disturb_each_other_and_may_use_each_other(tmp_path):
+    """13.1 breaks torch in its process, prints and raises megabytes; 13.2 is wrong, and 13.6 calls it, which makes 13.6 right."""
+    uses = "def epg_grad(theta, s, coef):\n    return reparam_grad(theta, s, coef)"
+    other = RIGHT_6.replace("epg_grad", "reparam_grad")
+    found = files.check_file(write(tmp_path / "a.ipynb", (None, "import torch"), ("13.1", MEDDLER), ("13.2", other), ("13.6", uses)))
+    assert [(row["status"], row["passed"]) for row in found["exercises"]] == [("slip", False), ("slip", False), ("passed", True)], files.table(found)
+    assert found["exercises"][0]["diagnosis"] == "exception" and len(json.dumps(found)) < 5000
+
+
+@pytest.fixture
+def folder(tmp_path, in_this_process):
+    """A course with a my/ that holds a right notebook, an unsolved one, one without exercises, and what tools leave."""
+    my = tmp_path / "course" / "my"
+    (my / "exercises" / ".ipynb_checkpoints").mkdir(parents=True)
+    (my.parent / "rlcourse").mkdir()
+    write(my / "exercises" / "right.ipynb", (None, "import torch"), ("13.6", RIGHT_6))
+    write(my / "exercises" / "stub.ipynb", ("13.6", STUB_6))
+    write(my / "exercises" / ".ipynb_checkpoints" / "right-checkpoint.ipynb", ("13.6", STUB_6))
+    write(my / "exercises" / "lecture.ipynb", (None, "x = 1"))
+    return my
+
+
+def test_several_files_and_folders(folder, capsys):
+    right, stub, lecture = (str(folder / "exercises" / f"{name}.ipynb") for name in ("right", "stub", "lecture"))
+    assert files.run_check([folder, right], as_json=True) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert [(each["file"], each["passed"]) for each in found["files"]] == [(right, True), (stub, False)] and found["passed"] is False
+    assert files.run_check([right, lecture]) == 1  # a file that was named has to answer something
+    out, err = capsys.readouterr()
+    assert out.startswith(f"{right}\n") and out.endswith("1 of 2 notebooks are right.\n")
+    assert err == f"rlcourse check: {lecture}: no cell of this notebook answers an exercise of the course.\n"
+
+
+def test_a_folder_without_answers_or_no_file_at_all(tmp_path, folder, capsys):
+    (tmp_path / "empty").mkdir()
+    assert files.run_check([tmp_path / "empty"]) == 1 and "no notebook in" in capsys.readouterr().err
+    for paths, words in (([tmp_path / "gone.ipynb"], "There is no file"), ([], "Which notebook")):
+        with pytest.raises(answer_cells.NotebookError, match=words):
+            files.run_check(paths)
+    assert files.run_check([tmp_path / "gone.ipynb"], as_json=True) == 1
+    assert "cannot read" in json.loads(capsys.readouterr().out)["error"]
+
+
+def test_what_lies_in_my_is_remembered_there(folder, tmp_path, capsys):
+    assert files.run_check(folder / "exercises" / "right.ipynb") == 0
+    assert {id: entry["best"] for id, entry in json.loads((folder / "progress.json").read_text()).items()} == {"13.6": 1.0}
+    elsewhere = write(tmp_path / "right.ipynb", (None, "import torch"), ("13.6", RIGHT_6))
+    assert files.run_check(elsewhere) == 0 and [path.parent for path in tmp_path.rglob("progress*")] == [folder]

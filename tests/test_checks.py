@@ -12,8 +12,7 @@ from rlcourse import checks
 from rlcourse.checks import compare, mistakes
 from rlcourse.equations import distributions
 
-IDS = checks.all_ids()
-EVERY_MISTAKE = [(id, mistake.id) for id in IDS for mistake in checks.get(id).mistakes]
+IDS = [id for id in checks.all_ids() if checks.get(id).kind == "function"]
 E1, E2, E6 = (checks.get(id) for id in ("13.1", "13.2", "13.6"))
 
 
@@ -27,39 +26,18 @@ def answer_of(id, change):
     return lambda *arguments: change(checks.get(id).reference(*arguments))
 
 
-# ---- the gate ----
+# ---- the exercises (what every check has to hold is in test_gate.py) ----
 
 
 def test_ids_resolve_and_exercises_are_complete():
-    assert IDS == ["13.1", "13.2", "13.6"]
+    assert {"13.1", "13.2", "13.6"} <= set(IDS)
     for exercise in map(checks.get, IDS):
         assert exercise.signature.startswith(exercise.function + "(") and checks.get(exercise.function) is exercise
         assert len(exercise.hints) == 3 and exercise.minutes > 0 and exercise.points > 0 and 1 <= exercise.difficulty <= 5
         assert len(exercise.mistakes) >= 8 and len({mistake.id for mistake in exercise.mistakes}) == len(exercise.mistakes)
         assert all(mistake.sentence and mistake.cause and mistake.tag.startswith("[13.") for mistake in exercise.mistakes)
     with pytest.raises(LookupError, match=r"13\.1 tanh_gaussian_logprob"):
-        checks.get("13.9")
-
-
-@pytest.mark.parametrize("id", IDS)
-def test_solution_and_alternatives_pass(id):
-    exercise = checks.get(id)
-    answers = (exercise.solution, *exercise.alternatives)
-    assert len(answers) >= 3
-    for answer in answers:
-        for seed in range(20):
-            report = exercise.evaluate(answer, seed)
-            assert report.passed and report.score == 1.0, f"{answer.__name__}, seed {seed}\n{report}"
-
-
-@pytest.mark.parametrize(("id", "name"), EVERY_MISTAKE)
-def test_every_named_mistake_fails_and_is_named(id, name):
-    exercise = checks.get(id)
-    (mistake,) = (m for m in exercise.mistakes if m.id == name)
-    for seed in range(5):
-        report = exercise.evaluate(mistake.function, seed)
-        assert (report.passed, report.score, report.diagnosis) == (False, 0.0, name)
-        assert f"your values equal {mistake.sentence}, on all {report.details['cases']} cases. See eq. {mistake.tag}." == report.details["what"]
+        checks.get("13.99")
 
 
 @pytest.mark.parametrize("id", IDS)
@@ -70,32 +48,6 @@ def test_two_mistakes_at_once_are_both_named(id):
     diagnoses = [exercise.evaluate(function).diagnosis for _, _, function in every_fourth]
     both = [f"{first.id}+{second.id}" for first, second, _ in every_fourth]
     assert "passed" not in diagnoses and sum(map(str.__eq__, both, diagnoses)) >= 0.7 * len(both)
-
-
-@pytest.mark.parametrize("id", IDS)
-def test_every_property_refuses_a_mistake_on_its_own(id):
-    exercise = checks.get(id)
-    for prop in exercise.properties:
-        alone = dataclasses.replace(exercise, properties=(prop,), mistakes=())
-        assert alone.evaluate(exercise.reference).passed
-        assert f"property:{prop.id}" in [alone.evaluate(mistake.function).diagnosis for mistake in exercise.mistakes]
-
-
-@pytest.mark.parametrize("id", IDS)
-def test_answers_that_memorise_one_seed_fail_on_another(id):
-    exercise, memory = checks.get(id), {}
-
-    def key(arguments):
-        return b"".join(a.detach().numpy().tobytes() for a in arguments if isinstance(a, torch.Tensor))
-
-    def remember(*arguments):
-        return memory.setdefault(key(arguments), exercise.reference(*arguments))
-
-    exercise.evaluate(remember, 0)
-    stored = dict(memory)
-    replayed = [exercise.evaluate(lambda *arguments: stored.get(key(arguments), next(iter(stored.values()))), seed).diagnosis for seed in (0, 1)]
-    assert len(stored) > 10 and replayed[1] not in ("passed", "property:gradients")
-    assert replayed[0] == ("property:gradients" if id == "13.1" else "passed")  # stored numbers carry no gradient
 
 
 def test_nothing_is_judged_with_the_reference(monkeypatch):
@@ -241,9 +193,11 @@ def test_an_unnamed_wrong_answer_gets_the_first_broken_property_and_a_small_case
     assert report.diagnosis == "property:tail" and report.details["read"].startswith("equation [13.6]")
     assert report.details["smallest"] == "for u = 20, mu = 20, sigma = 1 (float32): expected 37.6948, yours 17.5017."
     report = E6.evaluate(answer_of("13.6", lambda g: g * 1.5))
-    assert report.diagnosis == "property:quadratic" and "coef = (0, 1, 0, 0), s = (1)" in report.details["smallest"]
+    assert report.diagnosis == "property:quadratic"
+    assert report.details["smallest"] == "for theta = (0, 0), s = (0), coef = (0, 0, 1, 0) (float32): expected (0, 2), yours (0, 3)."
     report = E2.evaluate(answer_of("13.2", lambda g: g + 0.25))
-    assert report.details["smallest"].startswith("for Q(a) = a, mu = 1, sigma = 1, eps = (1), w = (2)")
+    assert report.details["smallest"] == ("for Q(a) = 0, mu = 0.5, sigma = 0.5, eps = (0), w = (2) (float32): "
+                                          "expected (0.5, 0.5) from twice your answer for half of w, yours (0.25, 0.25).")
 
 
 def test_a_wrong_gradient_alone_is_refused():

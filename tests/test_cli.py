@@ -53,7 +53,7 @@ def test_a_command_line_that_is_not_understood_exits_with_2(words, capsys):
     [
         (["check", "nowhere.ipynb"], "There is no file nowhere.ipynb"),
         (["flatten", "sacc"], "Did you mean sac?"),
-        (["train", "sacc", "--env", "Pendulum-v1"], "There is: ddpg"),
+        (["train", "sacc", "--env", "Pendulum-v1"], "There is: cem_q, ddpg"),
         (["train", "sac", "--env", "Pendulum-v9"], "Did you mean Pendulum-v1?"),
         (["train", "sac", "--env", "Pendulum-v1", "--set", "gama=0.9"], "Did you mean 'gamma'?"),
         (["train", "sac", "--env", "Pendulum-v1", "--set", "gamma"], "--set needs name=value"),

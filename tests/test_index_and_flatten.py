@@ -104,7 +104,7 @@ def test_the_flattened_run_equals_the_packages_bit_for_bit(agent, tmp_path):
     assert done.returncode == 0, done.stderr
     history = train.train(agent, env, [0, 5], 200, config=config, log_every=20, evaluate_every=90, eval_episodes=1, progress=False)
     history.to_csv(tmp_path / "rows.csv")
-    assert len(history.rows) > 40 and history.table("eval_return")[0].tolist() == [90, 180, 200]
+    assert len(history.rows) > 30 and history.table("eval_return")[0].tolist() == [90, 180, 200]
     assert done.stdout == (tmp_path / "rows.csv").read_text()
 
 

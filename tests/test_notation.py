@@ -30,7 +30,9 @@ from rlcourse.notation import (
     positive,
     real,
     softplus,
+    state,
     tanh,
+    terminal,
     text,
 )
 
@@ -277,3 +279,13 @@ def test_how_says_what_was_done_in_words():
     assert pathwise_mu().steps[0].how == "by quadrature on 20 random Gaussians and functions Q, largest difference below 1e-9"
     assert stable().steps[0].how == "symbolic: sympy reduces the difference to 0"
     assert squashed_density().bindings[0].how == "equal on 20 random points, largest difference below 1e-9"
+
+
+def test_functions_of_one_name_are_told_apart():
+    """sympy remembers f(x); without marks it hands out the first f for every later one of that name."""
+    here, x, y = state("s"), real("x"), real("y")
+    plain, ended = function("d", here), terminal("d")
+    assert plain(here) != ended(here) and ended(here).func.role == "terminal" and plain(here).func.role is None
+    first, second = function("Q", x, y), function("Q", x, y, subscripts=1)
+    assert first(x, y) != second(x, y) and second(x, y).func.subscripts == 1 and first(x, y).func.subscripts == 0
+    assert first(x, y) == function("Q", x, y)(x, y), "declared twice in the same way it is the same function"

@@ -50,3 +50,19 @@ def test_every_seed_is_there_to_the_last_step_and_its_return_is_the_one_that_is_
     mean, low, high = mean_interval(final_values(history))
     printed = re.search(rf"^\| `{re.escape(run)}` .*\| ([^|]+) \|$", (RESULTS / "README.md").read_text(encoding="utf-8"), flags=re.M)[1]
     assert printed == f"{mean:,.0f} ({low:,.0f} to {high:,.0f})"
+
+
+def test_the_word_of_caution_states_what_is_in_the_files():
+    text = (RESULTS / "README.md").read_text(encoding="utf-8")
+    finals = {}
+    for label, run in (("with the random first phase", "sac-HalfCheetah-v5-small"), ("without it", "sac-HalfCheetah-v5-small-no-first-phase")):
+        finals[label] = values = np.sort(final_values(History.from_csv(RESULTS / run / "rows.csv")))
+        mean, low, high = mean_interval(values)
+        assert len(values) == 30
+        assert f"| {label} | {mean:,.0f} ({low:,.0f} to {high:,.0f}) | {(values < 1500).sum()} | {values[-5:].mean():,.0f} |" in text
+    good, bad = finals.values()
+    assert bad[-5:].mean() > good.mean() > bad.mean(), "the best five of the worse version look better than the better one"
+    configs = [json.loads((RESULTS / run / "config.json").read_text(encoding="utf-8")) for run in ("sac-HalfCheetah-v5-small",
+                                                                                                   "sac-HalfCheetah-v5-small-no-first-phase")]
+    differing = {name for name in configs[0]["config"] if configs[0]["config"][name] != configs[1]["config"][name]}
+    assert differing == {"learning_starts"}

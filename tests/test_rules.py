@@ -28,6 +28,7 @@ LAYERS = [  # low to high; a module may import from its own subject and from low
     {"bootstrap"},
     {"significance"},
     {"checkpoint"},
+    {"cluster"},
     {"off_policy", "on_policy", "evaluation"},
     {"train"},
     {"workers"},

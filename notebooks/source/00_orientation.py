@@ -40,15 +40,16 @@ fig.entropy_against_sigma()
 # | | lecture | after | |
 # |---|---|---|---|
 # | 00 | Orientation: map, notation and reproducibility | | this page, first cut |
-# | 01 | Markov chains, MDPs and value functions | 00 | not written yet |
+# | 01 | [Markov chains, MDPs and value functions](01_markov_chains_and_mdps.ipynb) | 00 | draft: exercises to come |
 # | 02 | Dynamic programming, contraction and divergence | 01 | not written yet |
-# | 03 | [Policy gradients and variance reduction](03_policy_gradients.ipynb) | 01 | draft: its derivations |
+# | 03 | [Policy gradients and variance reduction](03_policy_gradients.ipynb) | 01 | draft: exercises to come |
 # | 04 | Actor-critic, bootstrapping, n-step returns, GAE, A2C and A3C | 02, 03 | not written yet |
 # | 05 | Deep Q-learning | 02, 04 | not written yet |
 # | 06 | Importance sampling, off-policy evaluation and offline RL | 03, 04, 05 | not written yet |
 # | 07 | Trust regions: performance difference, natural gradient, TRPO | 03, 04, 06 | not written yet |
 # | 08 | PPO: penalties and clipping | 07 | not written yet |
-# | 09 | [Deterministic policy gradients and DDPG](09_deterministic_policy_gradients.ipynb) | 05, 06 | draft: its derivations |
+# | 09a | [Deterministic policy gradients](09a_deterministic_policy_gradients.ipynb) | 03, 06 | draft: exercises to come |
+# | 09b | [Maximising over real actions, and DDPG](09b_ddpg.ipynb) | 05, 09a | draft: exercises to come |
 # | 10 | TD3, overestimation, regularisation and robust decisions | 09 | not written yet |
 # | 11 | [Control as exact inference](11_control_as_exact_inference.ipynb) | 01, 02 | draft: its derivations |
 # | 12a | [Variational inference](12a_variational_inference.ipynb) | 11 | draft: its derivations |

@@ -8,7 +8,7 @@
 #     lecture: "03"
 #     title: Policy gradients and variance reduction
 #     minutes_read: 60
-#     minutes_work: 70
+#     minutes_work: 75
 #     status: draft
 #     objectives: [LO3.1, LO3.2, LO3.3]
 # ---
@@ -16,19 +16,28 @@
 # %% [markdown] slideshow={"slide_type": "slide"}
 # # 03 · Policy gradients and variance reduction
 #
-# The world throws dice, pays rewards, and shows nobody its formulas. You can run it, and you can differentiate your own policy.
-# **How do you climb the gradient of a return that only the world can compute, and how do you stop the dice from drowning it?**
+# 600 batches of ten episodes each vote on where a policy should move. The star is the truth; four in ten votes of the textbook method point *downhill*.
+# **How do you climb the gradient of a return that only the world can compute, and keep its dice from drowning it?**
 
 # %% tags=["imports"] slideshow={"slide_type": "skip"}
+import json
+
 import numpy as np
 import torch
-from IPython.display import display
 
+from rlcourse import widgets
+from rlcourse.agents.reinforce import REINFORCE
 from rlcourse.equations import policy_gradient as equations
+from rlcourse.figures import lecture_03 as fig
+from rlcourse.figures import style, training
 from rlcourse.notation import Assumption, D, Derivation, E, FiniteWorld, Prod, Sum, action, dynamics
 from rlcourse.notation import erratum, evaluate, function, grad, grad_at, horizon, initial, log, path
 from rlcourse.notation import policy, positive, real, reward, state, summary, time
+from rlcourse.stats import mean_interval
+from rlcourse.train import train
+from rlcourse.widgets import lecture_03 as live
 
+style.apply()
 NOTES, SLIDES = "Guberina's notes", "Rohban's slides"
 SOURCE = {
     "log_p": f"{NOTES}, eq. 4.1 and 4.12; Williams 1992, section 5 (episodic REINFORCE)",
@@ -160,18 +169,33 @@ def loss_arguments(world):
 def moments(world, *estimates, law=pi):
     """Mean and variance of some random quantities in one world."""
     means = [[evaluate(E(tau, law, z**power), world) for power in (1, 2)] for z in estimates]
-    return "   ".join(f"mean {m + 0:+.4f}, variance {m2 - m * m:.4f}" for m, m2 in means)
+    return "   ".join(f"mean {round(m, 9) + 0:+.4f}, variance {m2 - m * m:.4f}" for m, m2 in means)
 
 
-# %% [markdown] slideshow={"slide_type": "slide"} notes="8 minutes. Misconception to probe: we need a model of P to differentiate through the world. Ask which factors of p(tau) contain theta before the second derivation."
+# %% tags=["figure", "hide-input"] rows=["S1-03:N"] slideshow={"slide_type": "fragment"} alt="Two panels of 600 dots each, every dot an estimate of the same gradient from ten episodes; to the right is uphill, and a black star at 1 marks the true gradient. Left, REINFORCE as it is: a cloud many times wider than the gradient is long; 38 percent of it lies in the shaded half that leads downhill. Right, the same episodes with two terms subtracted that have mean zero: a small cloud around the star, 1 percent of it downhill."
+fig.cloud()
+
+# %% [markdown] slideshow={"slide_type": "slide"}
+# After this lecture you can
+#
+# - **derive** REINFORCE: the log-derivative trick, and why the dynamics cancel (LO3.1; exercises 03.1 and 03.2)
+# - **prove** what may be subtracted, causality and baselines, and **say** what the mean of the batch costs (LO3.2; exercises 03.3 and 03.6)
+# - **derive** the best constant, and **write** the loss whose gradient it all is (LO3.3; exercises 03.4 and 03.5)
+# - **judge** an estimator by its noise: how many episodes does a step need?
+#
+# 60 minutes to read, 75 to work on [the exercises](../exercises/03_policy_gradients.ipynb). You need expectations over trajectories and $Q$, $V$ (lecture 01).
+#
+# Every derivation below was checked by this machine when its cell ran. Change a sign and run it again.
+
+# %% [markdown] slideshow={"slide_type": "slide"} notes="7 minutes. Misconception to probe: we need a model of P to differentiate through the world. Ask which factors of p(tau) contain theta before the second derivation."
 # ## 1 · A gradient that needs no model
 #
-# The probability of a trajectory has a factor for the start, one for each action, one for each answer of the world. Only the actions' factors are ours.
-# **What is left of the others when we differentiate?**
+# A trajectory $\tau$ is a start $s_0$, then in turn an action $a_t$ and an answer $s_{t+1}$ of the world, for $T$ steps. Its return $R(\tau)$ is the sum of the rewards
+# $r_t$ that followed $(s_t, a_t)$. The policy $\pi_\theta$ is to make the mean return large: $J(\theta) := \mathbb E_{\tau \sim \pi_\theta}[R(\tau)]$, finite
+# horizon, no discount. The probability $p_\theta(\tau)$ has factors that are ours, and factors that are the world's. **What is left of the world's when we differentiate?**
 #
-# *Predict first:* in a world with $T = 3$ there are seven factors. How many of them does the policy gradient need?
-#
-# Used in every policy-gradient method that follows (lectures 04 to 08), and backwards in lecture 12.
+# *Predict first:* for $T = 3$ there are seven factors. How many of them does the policy gradient need? (Below, the weight $R(\tau)$ stands beside the logarithm so that a
+# wrong factor cannot hide in the average.)
 
 # %% tags=["derivation"] rows=["S3-22:D", "S3-25:D"] slideshow={"slide_type": "subslide"}
 answer = P(s[t + 1], s[t], a[t])
@@ -185,10 +209,6 @@ log_p = (
           because="the logarithm turns the product into three sums; only the middle one contains θ")
 )
 log_p
-
-# %% [markdown] slideshow={"slide_type": "subslide"}
-# The weight $R(\tau)$ is there to keep us honest: an equation between random quantities is checked in its mean, and a wrong factor could hide in an average
-# without it.
 
 # %% tags=["derivation"] rows=["S1-02:D", "S3-23:D", "S3-24:D", "S3-25:D"] slideshow={"slide_type": "subslide"}
 policy_gradient = (
@@ -217,14 +237,35 @@ erratum(
         "hides it until the horizon changes.",
 )
 
-# %% [markdown] slideshow={"slide_type": "slide"} notes="8 minutes. Ask: may we also drop the reward of the same step? Then show the assumption's line. Break it live: start the inner sum at t + 1."
+# %% rows=["S3-26:I", "S3-28:I"] tags=["code"] slideshow={"slide_type": "subslide"}
+widgets.source(equations.policy_gradient, docstring=False)
+
+# %% [markdown] rows=["S3-28:I", "S1-12:X"] slideshow={"slide_type": "subslide"}
+# That is the whole of REINFORCE (Williams 1992): run the policy, add up scores times weights, take a step uphill; `rlcourse.agents.reinforce` does the same with a
+# network. Three of the seven factors were enough, and nobody asked the world for a formula. *Good stuff becomes more likely*: trial and error, in one line.
+#
+# And as it stands it hardly works: the wide cloud above is this very formula. Its mean is right; the next four sections are about the rest.
+#
+# **Now** [exercises 03.1 and 03.2](../exercises/03_policy_gradients.ipynb) (20 minutes): the score of a softmax, and the gradient from padded episodes.
+#
+# **Take away:** the gradient of an expectation is an expectation of scores times returns: no model, only samples.
+
+# %% [markdown] slideshow={"slide_type": "slide"} notes="7 minutes. Ask: may we also drop the reward of the same step? Then show the assumption's line. Break it live: start the inner sum at t + 1."
 # ## 2 · No action is to blame for the past
 #
 # In [03.1] each action is judged by the whole return, rewards paid before it included. **May we leave those out?**
 #
-# *Predict:* does leaving them out change the mean of the estimate, its variance, or both?
+# *Predict:* does leaving them out change the mean of the estimate, its variance, or both? Then move $T$ below: which of the first two violins grows faster?
+
+# %% tags=["widget"] rows=["S1-05:N", "S3-29:N", "S1-03:N"] slideshow={"slide_type": "subslide"}
+live.estimators()
+
+# %% [markdown] slideshow={"slide_type": "subslide"}
+# A corridor of five cells, every step pays between 1 and 2, the policy is random; the exact gradient is known, and is 1 on this axis. All four violins have it as
+# their mean. At $N = 10$ the full return leads downhill in four batches of ten, and sorting out the past helps only a little. The blue and the wine one are to come.
 #
-# A lemma first, for one state: a score averaged against any function of the action is a gradient. It is the only fact this section and the next one use.
+# Why may the past be dropped? A lemma first, for one state: a score averaged against any function of the action is a gradient. This section and the next
+# need no other fact.
 
 # %% tags=["derivation"] rows=["S3-30:D"] slideshow={"slide_type": "subslide"}
 lemma = (
@@ -239,12 +280,11 @@ lemma
 # %% tags=["derivation"] rows=["S1-05:D", "S3-30:D"] slideshow={"slide_type": "subslide"}
 mean_past = grad(theta, E(a, pi.at(s[t]), B(t)))
 causality = (
-    Derivation("Reward-to-go", "03.2", E(tau, pi, steps(score * R(tau))), source=SOURCE["causality"])
-    .define(R(tau), Sum(k, 0, T - 1, r[k])).define(B(t), Sum(k, 0, t - 1, r[k]))
-    .define(G(t), Sum(k, t, T - 1, r[k])).assuming(paid)
-    .step(E(tau, pi, steps(score * (B(t) + G(t)))), because="what was paid before t, and what comes")
-    .also_equals(E(tau, pi, steps(score * (-B(t) + G(t)))), by=lemma)
-    .step(E(tau, pi, steps(mean_past + score * G(t))), because="the lemma: B_t is settled before a_t")
+    Derivation("Reward-to-go", "03.2", E(tau, pi, steps(score * Sum(k, 0, T - 1, r[k]))),
+               source=SOURCE["causality"])
+    .define(B(t), Sum(k, 0, t - 1, r[k])).define(G(t), Sum(k, t, T - 1, r[k])).assuming(paid)
+    .step(E(tau, pi, steps(mean_past + score * G(t))),
+          because="the return is past and future, B_t + G_t; B_t is settled before a_t: the lemma")
     .fails_without(paid, removed=E(tau, pi, steps(mean_past + score * Sum(k, t + 1, T - 1, r[k]))))
     .also_equals(E(tau, pi, steps(-mean_past + score * G(t))), by=lemma)
     .also_equals(E(tau, pi, steps(grad(theta, E(a, pi.at(s[t + 1]), B(t))) + score * G(t))), by=lemma)
@@ -262,8 +302,10 @@ for when in range(4):
     print(f"t = {when}:  " + "  ".join(f"k = {i}: {value + 0:+.4f}" for i, value in enumerate(row)))
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
-# Below the diagonal: zero. Note what the derivation does not say: one sample of $B_t$ times a score is not zero, it is noise with mean zero. The full return was
+# Where $k$ lies before $t$: zero. Note what the derivation does not say: one sample of $B_t$ times a score is not zero, it is noise with mean zero. The full return was
 # unbiased before; leaving the past out changes the variance.
+#
+# **Now** [exercise 03.3](../exercises/03_policy_gradients.ipynb) (8 minutes): reward-to-go, in one pass.
 #
 # One more average can be taken exactly. Given $s_t$ and $a_t$, the rest of the trajectory is only noise around its mean, which has a name. *Predict:* does
 # replacing the reward-to-go by that mean need a new assumption? It is where the critics of lecture 04 come from.
@@ -281,13 +323,16 @@ critic = (
 )
 critic
 
-# %% [markdown] slideshow={"slide_type": "slide"} notes="5 minutes. Ask for the trade before showing the box: what do we gain by forgetting gamma^t, and what do we lose?"
+# %% [markdown] rows=["S1-04:T"] slideshow={"slide_type": "slide"} notes="4 minutes. Ask for the trade before showing the box: what do we gain by forgetting gamma^t, and what do we lose?"
 # ### With a discount
 #
-# Two versions are in use. One discounts within the reward-to-go only; the other also weighs the score of step $t$ by $\gamma^t$.
-# **Which is the gradient of the discounted return?**
+# The slides' list of ways to less noise: causality, discount, baseline, actor-critic (lecture 04), natural gradient and trust region (07, 08). Terms of mean zero
+# may go. **Does the discount belong on that list?**
 #
-# *Predict:* can the other one point downhill?
+# Two versions are in use. One discounts within the reward-to-go only; the other also weighs the score of step $t$ by $\gamma^t$.
+# *Predict:* which is the gradient of the discounted return? Can the other one point downhill?
+#
+# **Take away:** causality removes noise and nothing else; a discount also moves the goal.
 
 # %% tags=["derivation"] rows=["S1-04:T"] slideshow={"slide_type": "subslide"}
 discounted = (
@@ -330,13 +375,24 @@ erratum(
         "zero, so the gradient is γ times too short; the noise is extra.",
 )
 
-# %% [markdown] slideshow={"slide_type": "slide"} notes="7 minutes. Start from all-positive rewards: every sampled action is pushed up. Ask what they would subtract. Break it live: let b depend on a."
+# %% [markdown] slideshow={"slide_type": "slide"} notes="6 minutes. Start from all-positive rewards: every sampled action is pushed up. Ask what they would subtract. Break it live: let b depend on a."
 # ## 3 · Subtract what the action cannot change
 #
 # If all rewards are positive, every action that is tried becomes more likely, good or bad; only the averaging over many samples sorts them out.
 # **What may we subtract from the return without touching the mean?**
 #
-# *Predict:* a number, a function of the state, a function of state and action: which of the three are allowed? Used by every algorithm from here to PPO.
+# *Predict:* a number, a function of the state, a function of state and action: which of the three are allowed? And below: three actions, one sample a step.
+# With every reward raised by 3, how often does learning settle on a wrong action?
+
+# %% tags=["widget"] rows=["S1-02:W", "S3-13:W", "S3-31:W"] slideshow={"slide_type": "subslide"}
+live.all_positive()
+
+# %% [markdown] slideshow={"slide_type": "subslide"}
+# Raise the offset and the orange bars rise together: whatever was tried becomes more likely, the worst action too, and a run that is lucky early never tries the
+# rest. The blue bars subtract the mean reward, which here is $V$: an action goes up if its $Q$ lies above $V$, and down if below. They do not see the offset at all. Set it
+# to 0 and a small step: then both learn.
+#
+# The mean update is the same for both; the proof comes next.
 
 # %% tags=["derivation"] rows=["S1-09:D", "S3-32:D"] slideshow={"slide_type": "subslide"}
 mean_f = E(a, pi.at(s), f(s, a))
@@ -369,8 +425,7 @@ advantage = (
 advantage
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
-# The lines that begin with "equals ... too" are wrong versions that turned out to be right: the sign of a baseline, or its size, does not matter for the mean.
-# It matters for the variance, which is section 5.
+# Open "sources, other forms" above: those are wrong versions that turned out to be right. The sign of a baseline, or its size, does not matter for the mean. It matters for the variance, which is section 5. Used by every algorithm from here to PPO.
 #
 # **Take away:** the mean sees only differences between actions. Everything that all actions in a state share is yours to choose.
 
@@ -410,8 +465,9 @@ in_batch = (
           because="multiply out; independent and alike, the other trajectory enters by its mean")
     .also_equals(E(tau, pi, g(tau) * (R(tau) + E(tau_2, pi, R2))) / 2, by=constant)
     .also_equals(E(tau, pi, g(tau) * (R(tau) - 1)) / 2, by=constant)
-    .step(E(tau, pi, g(tau) * R(tau)) / 2, because="a constant baseline costs nothing [03.3]")
-    .step(grad(theta, J) / 2, because="[03.1]: the right direction, half the length")
+    .also_equals(E(tau, pi, g(tau) * R(tau)) / 2, by=constant)
+    .step(grad(theta, J) / 2,
+          because="a constant baseline costs nothing [03.3]: the right direction, half the length")
 )
 in_batch
 
@@ -422,6 +478,9 @@ three = (
     .define(R(tau), steps(r[t])).define(g(tau), steps(score)).define(mean_3, (R1 + R2 + R3) / 3)
     .step(2 * grad(theta, J) / 3, because="as for two; each return keeps two thirds of itself")
 )
+three
+
+# %% tags=["derivation"] rows=["S1-09:D"] slideshow={"slide_type": "subslide"}
 any_n = (
     Derivation("... and of N", "03.4", over_two(g1 * (R1 - mean_2)), worlds=PAIRS)
     .define(R(tau), steps(r[t])).define(g(tau), steps(score)).define(mean_2, (R1 + (n - 1) * R2) / n)
@@ -429,7 +488,7 @@ any_n = (
           because="the others enter alike: one stands for N − 1")
     .step((1 - 1 / n) * grad(theta, J), because="[03.1]")
 )
-display(three, any_n)
+any_n
 
 # %% tags=["derivation"] rows=["S1-09:D"] slideshow={"slide_type": "subslide"}
 alike = E(tau_1, pi, E(tau_2, pi.given(s[0], a[0]), (g1 - g2) * (R1 - R2) / 2))     # one first action
@@ -457,6 +516,9 @@ erratum(
         "factor, not a direction: harmless at N = 1000, half of the gradient at N = 2.",
 )
 
+# %% tags=["figure", "hide-input"] rows=["S1-09:N", "S3-32:N"] slideshow={"slide_type": "subslide"} alt="Mean estimate divided by the gradient over the number of episodes in the batch, from 2 to 32, measured on the corridor with ten seeds. With the mean of the batch as baseline the points lie on the curve 1 minus 1 over N, from 0.5 at two episodes to 0.97 at 32. With the mean of the other episodes they lie at 1. The intervals are smaller than the dots."
+fig.in_batch_factor()
+
 # %% rows=["S1-09:N"] slideshow={"slide_type": "subslide"}
 # The package's leave_one_out: predict the baseline of the third trajectory.
 returns = np.array([1.0, 4.0, 7.0, 0.0])
@@ -465,14 +527,32 @@ print("mean of the others:", others.round(4))
 print("R - b:            ", (returns - others).round(4))
 print("4/3 of R - mean:  ", (4 / 3 * (returns - returns.mean())).round(4))
 
-# %% [markdown] slideshow={"slide_type": "slide"} notes="8 minutes. The parabola on the board. Ask where its lowest point is if g squared and R are uncorrelated. Then the notes' three misprints, as a hunt."
+# %% [markdown] slideshow={"slide_type": "subslide"}
+# Measured on 40,000 episodes for each of ten seeds: the points lie on the curve. Since the factor is known, either remedy is exact: divide by it, or leave the
+# episode itself out, which is the same number (last two lines above). It needs two episodes; with one there are no others.
+#
+# **Now** [exercise 03.6](../exercises/03_policy_gradients.ipynb) (10 minutes): leave one out, without a loop.
+#
+# **Take away:** the mean of the batch keeps the direction and costs one part in $N$; the mean of the others costs nothing.
+
+# %% [markdown] slideshow={"slide_type": "slide"} notes="7 minutes. The parabola on the board. Ask where its lowest point is if g squared and R are uncorrelated. Then the notes' three misprints, as a hunt."
 # ## 5 · The best constant
 #
 # Any constant leaves the mean alone; the variance is a parabola in $b$. **Where is its lowest point?**
 #
 # *Predict:* is the mean return the best baseline? If not, which trajectories should count more in the average?
 #
-# Everything here is per coordinate of $\theta$: each has its own $g$, and its own best $b$. Used to judge baselines; in practice a fitted $V$ wins (lecture 04).
+# Everything here is per coordinate of $\theta$: each has its own $g$, and its own best $b$. Slide $b$ to the bottom of the curve, then change the cell: does the
+# bottom stay?
+
+# %% tags=["widget"] rows=["S1-09:N"] slideshow={"slide_type": "subslide"}
+live.baseline_parabola()
+
+# %% [markdown] slideshow={"slide_type": "subslide"}
+# It moves, and you can say why before the algebra: the parameter of cell 4 is concerned only in episodes that visit cell 4, and those are the rich ones. Its best
+# baseline is the mean return of *its own* episodes, each counted with the weight $g^2$. At the middle cell, which every episode visits, the mean return is best.
+#
+# No sum over cells is needed to see the other thing: the black line, the mean, does not move. Used to judge baselines; in practice a fitted $V$ wins (lecture 04).
 
 # %% tags=["derivation"] rows=["S3-33:D"] slideshow={"slide_type": "subslide"}
 gR, x2 = E(tau, pi, g(tau) * R(tau)), E(tau, pi, x(tau) ** 2)
@@ -525,11 +605,8 @@ best = (
 )
 best
 
-# %% [markdown] slideshow={"slide_type": "subslide"}
-# Read the first line: the best baseline is the mean return plus a covariance, of $g^2$ and $R$, over the mean of $g^2$. Where the size of the score says nothing
-# about the return, the mean is best. *Predict* before the next cell: 10 is added to every reward of a world with two steps. What happens to the three variances?
-
 # %% rows=["S1-03:N", "S1-09:N", "S3-29:N"] slideshow={"slide_type": "subslide"}
+# Predict: 10 is added to every reward of a world with two steps. What happens to the three variances?
 for offset in (0.0, 10.0):
     world = FiniteWorld(0, r=FiniteWorld(0).rewards() + offset)
     scores, returns, p = scores_and_returns(world)
@@ -539,26 +616,36 @@ for offset in (0.0, 10.0):
         shown = f"b = {value:6.2f}   mean {p @ z:.4f}   variance {p @ z**2 - (p @ z) ** 2:8.4f}"
         print(f"rewards + {offset:>2.0f}   {name:<12} {shown}")
 
-# %% tags=["erratum"] rows=["S3-33:D"] slideshow={"slide_type": "subslide"}
-g_sum = steps(score)
+# %% tags=["erratum"] slideshow={"slide_type": "subslide"}
+pays = score_a * (f(s, a) - b)                      # one step: g is the score, f(s, a) the return
 erratum(
     "The slope of the variance", "this is the derivative of the variance by b",
-    printed=-2 * b * E(tau, pi, g_sum**2 * rewards_sum) + b**2 * E(tau, pi, g_sum**2),
-    correct=-2 * E(tau, pi, g_sum**2 * rewards_sum) + 2 * b * E(tau, pi, g_sum**2),
-    truth=D(b, E(tau, pi, (g_sum * (rewards_sum - b)) ** 2)),
-    worlds=[FiniteWorld(0, b=1), FiniteWorld(1, b=0.5)],
+    printed=b**2 * E(a, pi.at(s), score_a**2) - 2 * b * E(a, pi.at(s), score_a**2 * f(s, a)),
+    correct=2 * b * E(a, pi.at(s), score_a**2) - 2 * E(a, pi.at(s), score_a**2 * f(s, a)),
+    truth=D(b, E(a, pi.at(s), pays**2)), worlds=[FiniteWorld(0, b=1), FiniteWorld(1, b=0.5)],
     why="The notes write d/db in front and then forget to carry it out, so their optimal b stands on "
         "both sides of its own formula. The derivative of a parabola has no b² in it.",
 )
 
-# %% [markdown] slideshow={"slide_type": "slide"} notes="7 minutes. Ask what backward() would do with the reward. Misconception to probe: a falling loss means that the policy gets better."
+# %% [markdown] rows=["S1-11:X", "S3-33:X"] slideshow={"slide_type": "subslide"}
+# The first line of [03.5] read again: the best baseline is the mean return plus a covariance, of $g^2$ and $R$, over the mean of $g^2$. Adding 10 to every reward moved it
+# along, and only the estimate without a baseline paid for that, more than a hundredfold.
+#
+# **Now** [exercise 03.4](../exercises/03_policy_gradients.ipynb) (12 minutes): the best constant for each coordinate, from all trajectories of a world. From a handful of
+# samples neither least variance nor a right mean is promised: the same returns would set $b$ and be judged by it.
+#
+# **Take away:** the best constant is an average return, weighed by how much each episode moves the parameter; the mean return is close, and zero is far.
+
+# %% [markdown] slideshow={"slide_type": "slide"} notes="6 minutes. Ask what backward() would do with the reward. Misconception to probe: a falling loss means that the policy gets better."
 # ## 6 · What the computer differentiates
 #
 # Automatic differentiation wants a scalar whose gradient is the estimate. **Which one?**
 #
 # Sample with the current parameters $\theta_{old}$, put the weights down as numbers, and differentiate the weighted log-likelihood of the actions.
 #
-# *Predict:* what goes wrong if the weights, too, are differentiated? Used in every agent of the package: `pg_loss` [03.6], and PPO's ratio (lecture 08) is its close relative.
+# *Predict:* what goes wrong if the weights, too, are differentiated? And does the loss fall while the policy gets better?
+#
+# Used in every agent of the package: `pg_loss` [03.6]; PPO's ratio (lecture 08) is its close relative.
 
 # %% tags=["derivation"] rows=["S1-02:D", "S3-27:D"] slideshow={"slide_type": "subslide"}
 likelihood = (
@@ -572,7 +659,7 @@ likelihood = (
 )
 likelihood
 
-# %% tags=["derivation"] rows=["S3-42:I"] slideshow={"slide_type": "subslide"}
+# %% tags=["derivation"] slideshow={"slide_type": "subslide"}
 pseudo_loss = (
     Derivation("The gradient of a pseudo-loss", "03.6", grad(theta_old, E(tau, pi_old, steps(r[t]))),
                source=SOURCE["pseudo_loss"])
@@ -587,13 +674,16 @@ pseudo_loss = (
 )
 pseudo_loss
 
-# %% tags=["derivation"] rows=["S3-42:I"] slideshow={"slide_type": "subslide"}
+# %% tags=["derivation"] slideshow={"slide_type": "subslide"}
 surrogate = (
     Derivation("What its value is good for", "03.6", J, source=SOURCE["surrogate"])
     .define(R(tau), steps(r[t])).define(G(t), Sum(k, t, T - 1, r[k]))
     .first_order(E(tau, pi_old, R(tau) + steps((log_pi - log_old) * G(t))), in_=theta, at=theta_old,
                  because="the same value and, by the chain above, the same slope at θ_old; no more")
 )
+surrogate
+
+# %% tags=["derivation"] rows=["S3-42:I"] slideshow={"slide_type": "subslide"}
 loss = (
     Derivation("As it stands in the code", "03.6", -E(tau, pi_old, steps(log_pi * G(t))))
     .define(G(t), Sum(k, t, T - 1, r[k]))
@@ -601,10 +691,13 @@ loss = (
           because="a cross-entropy at every step, times its weight")
     .implements(equations.pg_loss, loss_arguments)
 )
-display(surrogate, loss)
+loss
+
+# %% rows=["S3-42:I"] tags=["code"] slideshow={"slide_type": "subslide"}
+widgets.source(equations.pg_loss, docstring=False)
 
 # %% rows=["S1-12:I", "S3-26:I", "S3-42:I"] slideshow={"slide_type": "subslide"}
-# Differentiate pg_loss on every trajectory of a world, each weighed by its probability. Predict: which sign?
+# pg_loss on every trajectory of a world, weighed by its probability. Predict: which sign?
 world = FiniteWorld(0)
 logits, states, actions, rewards, p = listed(world)
 table = torch.tensor(logits, requires_grad=True)
@@ -615,14 +708,83 @@ along = float((table.grad * torch.tensor(world.function(pi.function).direction))
 exact = evaluate(grad(theta, E(tau, pi, rewards_sum)), world)
 print(f"gradient of the loss {along:+.6f}   gradient of J {exact:+.6f}")
 
-# %% [markdown] slideshow={"slide_type": "slide"} notes="5 minutes, a bridge to lecture 06. Ask which factors of the weight a reward at step t can depend on."
-# ## 7 · Somebody else's trajectories
+# %% [markdown] rows=["S1-12:X", "S3-42:X"] slideshow={"slide_type": "subslide"}
+# The gradient of a loss is what an optimiser descends, hence the minus. The notes say of this loss that it "means nothing". Half right: its *value* says nothing about
+# performance, and may rise while the policy improves; but as a function of $\theta$ it has the slope of $J$ at the point where the samples were drawn. There, and nowhere else.
 #
-# After one step of ascent the samples are out of date. **Can they be read as if the new policy had made them?**
+# **Now** [exercise 03.5](../exercises/03_policy_gradients.ipynb) (12 minutes): the loss for padded episodes, checked against the explicit gradient of 03.2.
 #
-# They can, if $\beta$ takes every action that $\pi$ may take: weigh each by how much likelier the new policy would have made it. *Predict:* which ratios does the reward of step $t$ need?
+# **Take away:** detach the weights, multiply by log-probabilities, call `backward`; read the return, not the loss.
+
+# %% [markdown] slideshow={"slide_type": "slide"} notes="10 minutes. Start the training cell before explaining the update: it takes a few seconds. Let the room bet on which of causality and baseline matters more on CartPole. Then the figure."
+# ## 7 · REINFORCE at work
 #
-# Used in lecture 06, which also tells what the product of ratios does to the variance.
+# Everything so far meets in one agent. On the next page is its whole update, as it runs in the package.
+#
+# *Predict:* CartPole pays +1 for every step that the pole stands, so **all rewards are positive**. Which will matter more there, causality or a baseline?
+
+# %% rows=["S1-12:I", "S3-28:I"] tags=["code"] slideshow={"slide_type": "subslide"}
+widgets.source(REINFORCE.update)
+
+# %% tags=["experiment"] rows=["S1-10:E"] slideshow={"slide_type": "subslide"} alt="Return of REINFORCE on CartPole-v1 over 5,000 environment steps for ten seeds in grey and their mean with a 95 percent interval. The mean rises from about 100 to above 200, and the single runs end anywhere between 60 and 500."
+# Ten seeds at once: the seeds are the first dimension of every tensor. 3 to 4 seconds.
+history = train("reinforce", "CartPole-v1", seeds=10, steps=5_000, evaluate_every=1_000)
+final = mean_interval(history.table("eval_return")[1][:, -1])
+print("A random policy stands for about 22 steps; ten seeds stand longer:", final.low > 22)
+result = f"Ten seeds, 5,000 steps: {final.mean:.0f}, interval {final.low:.0f} to {final.high:.0f}"
+training.learning_curve(history, result)
+
+# %% tags=["experiment"] rows=["S1-10:E"] slideshow={"slide_type": "subslide"} alt="Left: return on CartPole-v1 over 20,000 environment steps, mean of ten seeds with 95 percent intervals, for five versions of REINFORCE with the same step size. Full return without a baseline ends at 153, reward-to-go without one at 287, full return with leave-one-out at 357, both together at 390, reward-to-go with a fitted V at 305. Right: area under each curve with its bootstrap interval and the ten runs as dots; the full return without a baseline lies lowest, both together highest, and the others overlap."
+# One of the five commands; the others differ in weights and baseline.
+stored = training.stored("reinforce-CartPole-to-go-leave-one-out")
+print(json.loads((stored / "config.json").read_text())["command"])
+fig.learning_curves()
+
+# %% [markdown] slideshow={"slide_type": "subslide"}
+# It learns, in seconds, from sums of +1; and look at the grey lines of the live run. One seed would have told you any story, hence ten for each answer, stored with
+# their commands in `rlcourse/results`, one step size for all.
+#
+# Either subtraction helps, and both together end highest: 390 of 500, against 153 for REINFORCE as it is. What ten seeds do *not* show: that leave-one-out beats a fitted $V$.
+# The intervals overlap, and with a third of the step size (run once, not stored) $V$ ended at 370 and leave-one-out at 358; plain REINFORCE at 111.
+
+# %% [markdown] slideshow={"slide_type": "subslide"} notes="3 minutes. Ask what they would do with a budget of 100 episodes: one step of 100, or ten of 10?"
+# ### How large a batch?
+#
+# The notes advise batches "in the thousands", and say that step sizes are hard to choose. **How many episodes does one honest step need?**
+#
+# The signal is the squared length of $\nabla J$, the noise is the variance of the estimate; their ratio grows in proportion to $N$. *Predict* from the first picture: with how many
+# episodes does the full return reach the noise level that ten episodes have with the others' mean subtracted?
+
+# %% tags=["figure", "hide-input", "experiment"] rows=["S3-43:N", "S3-29:N"] slideshow={"slide_type": "subslide"} alt="Left: signal-to-noise ratio of four estimators over the batch size from 2 to 300 episodes, both axes logarithmic: four nearly parallel rising lines. Full return and reward-to-go lie about a hundred times below reward-to-go less the mean of the others and less V. Right: share of steps that lead downhill; for the full return it falls from 46 percent at two episodes to 7 percent at 300, with the mean of the others it is below 1 percent from ten on. Bands are 95 percent intervals of ten seeds."
+fig.noise_against_batch()
+
+# %% tags=["figure", "hide-input", "experiment"] rows=["S3-43:N"] slideshow={"slide_type": "subslide"} alt="Expected return after 60 updates over the step size, ten seeds. Left, plain ascent: the curve for rewards times ten is the curve for the rewards as they are, moved by a factor of ten to smaller steps. Right, Adam: the two curves are the same. Both curves fall off, with wide intervals, where steps are too large."
+fig.step_sizes()
+
+# %% [markdown] slideshow={"slide_type": "subslide"}
+# Thousands, for the full return; some seventy for the same ratio with the others' mean subtracted. Here the two subtractions are worth eighty times the data.
+#
+# The step size has a unit, and plain ascent feels it: rewards times ten, best step divided by ten. Adam divides by the size of recent gradients, so the unit cancels; that is
+# why agents use it. It cannot see noise from signal: too large a step ruins both (right edge), since a policy that stopped exploring has no gradient to come back by.
+#
+# **Take away:** ask of a gradient estimate how long its noise is; buy less noise with subtractions first, with episodes second.
+
+# %% [markdown] slideshow={"slide_type": "slide"} notes="4 minutes, a bridge to lecture 06. Ask which factors of the weight a reward at step t can depend on."
+# ## 8 · When does this fail?
+#
+# After one step of ascent the samples are out of date: they are of the old policy. **What if we use them all the same, again and again?**
+#
+# *Predict:* ten episodes, forty steps on them. Will the result be as good as with fresh episodes, a little worse, or will it fall back?
+
+# %% tags=["figure", "hide-input", "experiment"] rows=["S3-29:N"] slideshow={"slide_type": "subslide"} alt="Expected return in the corridor over forty steps of gradient ascent, mean and 95 percent interval of twenty seeds. With a fresh batch of ten episodes for each step it rises from 15 towards the best possible 18.1 and reaches 17.7. With the first batch used again and again it keeps up for five steps, then levels off at 17.0, and its interval is several times as wide."
+fig.stale_batch()
+
+# %% [markdown] slideshow={"slide_type": "subslide"}
+# For five steps nobody notices. Then the old batch has taught what it had, its accidents included. *Can it be read as if the new policy had made it?*
+#
+# It can, if $\beta$, the policy that acted, takes every action that $\pi$ may take: weigh each reward by how much likelier the new policy would have made what led to it.
+# Lecture 06 lives there, and tells what a product of ratios does to the variance. Other limits: a policy that is nearly deterministic has scores near zero and stops learning;
+# delayed rewards leave to every action the noise of all that follows (lecture 04 replaces it by a critic).
 
 # %% tags=["derivation"] rows=["S3-25:D"] slideshow={"slide_type": "subslide"}
 ratio = pi(a[t], s[t]) / beta(a[t], s[t])
@@ -652,53 +814,71 @@ off_policy
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## What the sources say, and what holds
 #
-# Five boxes stand above; the rest is computed below.
+# Five boxes stand above; the rest is here, computed in the cell below.
 #
 # | the slides and notes say | what holds |
 # |---|---|
+# | the trajectory's law is a product up to $p(s_{T+1})$ | then $\tau$ ends with that state; without it, one factor less |
 # | the sum from the first step on is the reward-to-go | as a weight, the same mean; as an estimate of $Q$, wrong |
 # | causality makes the estimate unbiased | it was; the variance is what changes |
 # | the batch mean of $Q$ is a baseline like any other | it has the factor of section 4 |
+# | $b$ stands in front of the integral and inside it | once is enough; no harm, as both are 0 |
 # | in the variance, only the bracket is squared | the whole product is |
 # | the best $b$ stands on both sides | an average of returns, weighed by $g^2$ |
-# | the whole product of ratios equals the cut one | in the mean only |
+# | the whole product of ratios equals the cut one | in the mean only; the cut one is not always the less noisy (last line) |
 
-# %% tags=["derivation", "erratum"] rows=["S1-05:N", "S1-09:N", "S3-30:N"] slideshow={"slide_type": "subslide"}
+# %% tags=["derivation", "erratum", "hide-input"] rows=["S1-05:N", "S1-09:N", "S3-25:N", "S3-30:N", "S3-32:N"] slideshow={"slide_type": "subslide"}
 later, of_q = Sum(k, t, T - 1, r[k]), E(tau, pi.given(s[t], a[t]), Sum(k, t, T - 1, r[k]))
-world = FiniteWorld(0, T=3)
-print("full return | to go:", moments(world, steps(score) * rewards_sum, steps(score * later)))
+world, g_all = FiniteWorld(0, T=3), steps(score)
+_, all_states, _, _, p = listed(world)
+print(f"all probabilities, the last state counted: {p.sum():.3f}")
 for first in (0, 1):
     rest = Sum(k, first, T - 1, r[k])
     guess = [evaluate(E(tau, pi.given((s[1], 0), (a[1], j)), rest), world) for j in (0, 1)]
     print(f"rewards from step {first} on, given s_1 = 0 and each action: {guess[0]:.3f} {guess[1]:.3f}")
+print("full return | to go:", moments(world, steps(score) * rewards_sum, steps(score * later)))
 halved = E(tau_1, pi, steps(score * (of_q - (of_q + E(tau_2, pi, of_q)) / 2)))
 share = evaluate(halved, world) / evaluate(grad(theta, E(tau, pi, rewards_sum)), world)
 print(f"batch mean of Q as baseline, N = 2: {share:.4f} of the gradient")
-
-# %% tags=["derivation", "erratum"] rows=["S3-32:N"] slideshow={"slide_type": "subslide"}
 world = FiniteWorld(0, b=1)
-printed = E(tau, pi, g_sum * (rewards_sum - b) ** 2) - E(tau, pi, g_sum * rewards_sum - b) ** 2
-estimate = g_sum * (rewards_sum - b)
-print(f"printed variance {evaluate(printed, world):.4f}   right:", moments(world, estimate))
-printed = E(tau, pi, g_sum**2 * rewards_sum * b) / E(tau, pi, g_sum**2)
-for guess in (0.0, 1.0, 2.0):
-    print(f"printed best b, with {guess} on the right: {evaluate(printed, world.fixed(b=guess)):.4f}")
+once, twice = (evaluate(E(tau, pi, g_all * x), world) for x in (b, b * b))
+print(f"mean of score times b, and times b again: {abs(once):.4f} {abs(twice):.4f}")
+printed = E(tau, pi, g_all * (rewards_sum - b) ** 2) - E(tau, pi, g_all * rewards_sum - b) ** 2
+print(f"printed variance {evaluate(printed, world):.4f}   right:", moments(world, g_all * (rewards_sum - b)))
+printed = E(tau, pi, g_all**2 * rewards_sum * b) / E(tau, pi, g_all**2)
+guesses = [evaluate(printed, world.fixed(b=guess)) for guess in (0.0, 1.0, 2.0)]
+print("printed best b, with 0, 1, 2 on its right side:", *(f"{guess:.4f}" for guess in guesses))
 to_and_fro = FiniteWorld(0, P=np.array([[[0.0, 1.0]] * 2, [[1.0, 0.0]] * 2]), T=2,
                          p0=np.array([1.0, 0.0]), r=np.array([[1.0, 1.0], [-1.0, -1.0]]))
 for world in (FiniteWorld(0), to_and_fro):
     cut = Sum(k, 0, T - 1, w_k * r[k])
     print("whole product | up to k:", moments(world, w_all * rewards_sum, cut, law=beta))
 
-# %% [markdown] slideshow={"slide_type": "subslide"}
-# The last two lines are worth a minute: cutting the product usually lowers the variance, but where two rewards cancel along every trajectory, the
-# whole product has none, and the cut creates some. "Lower variance" is a rule with exceptions; "same mean" is a theorem.
+# %% tags=["summary"] slideshow={"slide_type": "slide"}
+summary("Five formulas", policy_gradient, causality, baseline, best, pseudo_loss)
+
+# %% [markdown] slideshow={"slide_type": "slide"}
+# ## Five questions
+#
+# <details><summary>1. Why does the policy gradient need no model of the world?</summary>The logarithm turns the trajectory's probability into a sum, and the start's and the world's terms contain no θ: their derivative is zero.</details>
+#
+# <details><summary>2. Rewards that were paid before an action have mean zero against its score. Why drop them, then?</summary>In one sample they are not zero: they are noise, and the longer the episode, the more of it.</details>
+#
+# <details><summary>3. You subtract the mean return of a batch of four. What is the mean of your estimate?</summary>Three quarters of the gradient. Each return carries a quarter of itself in its own baseline; leave it out, or multiply by 4/3.</details>
+#
+# <details><summary>4. When is the mean return the best constant for a parameter?</summary>When the squared score of that parameter is uncorrelated with the return: then all episodes count alike in the weighed average.</details>
+#
+# <details><summary>5. Your loss went up for ten minutes. Is the agent getting worse?</summary>The loss does not say. Its value depends on the sampled returns and on the policy's entropy; only its gradient, at the parameters that sampled, has a meaning. Look at the return.</details>
 
 # %% [markdown] slideshow={"slide_type": "skip"}
+# ## Where to go
+#
+# [Exercises 03.1 to 03.6](../exercises/03_policy_gradients.ipynb) · back to lecture 01 (values) and the [course map](00_orientation.ipynb) · next: lecture 04, where a
+# critic takes the place of the sampled return; 06, other policies' trajectories; 08, PPO; [13a](13a_reparametrisation_and_squashing.ipynb) compares the score function with
+# the pathwise gradient.
+#
 # **References.** Williams (1992), Machine Learning 8 (REINFORCE). Sutton et al. (2000), NeurIPS (policy gradient theorem). Precup, Sutton and Singh (2000), ICML (per-decision
 # weights). Greensmith, Bartlett and Baxter (2004), JMLR 5 (baselines). Peters and Schaal (2008), Neural Networks 21 (optimal baseline per coordinate). Jie and Abbeel
 # (2010), NeurIPS (likelihood ratios and importance sampling). Thomas (2014), ICML (the missing discount). Schulman et al. (2015), NeurIPS (surrogate losses). Schulman et al.
 # (2016), ICLR (advantage). Mnih and Rezende (2016), ICML; Kool, van Hoof and Welling (2019), ICLR workshop (leave-one-out). Sutton and Barto (2018), chapter 13. Nota and
 # Thomas (2020), AAMAS (dropping the discount leaves no gradient).
-
-# %% tags=["summary"] slideshow={"slide_type": "slide"}
-summary("Five formulas", policy_gradient, causality, advantage, best, pseudo_loss)

@@ -13,9 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from rlcourse.envs import generators
+from rlcourse.equations import distributions, value_learning
 from rlcourse.equations import max_entropy as eq
-from rlcourse.equations import value_learning
-from rlcourse.equations.distributions import TanhGaussian
 from rlcourse.nets import MLP, polyak
 from rlcourse.types import Batch
 
@@ -105,7 +104,7 @@ class SAC:
         """a = tanh(μ + σ ε) and log π(a | s) [13.5]: actions (N, B, A) and log-densities (N, B). Gradient flows through both (pathwise, [13.3])."""
         mean, log_std = self.actor(obs).chunk(2, dim=-1)
         std = log_std.clamp(self.cfg.log_std_min, self.cfg.log_std_max).exp()
-        return TanhGaussian(mean, std).rsample_with_log_prob(noise=noise)
+        return distributions.TanhGaussian(mean, std).rsample_with_log_prob(noise=noise)
 
     def q(self, critic: MLP, obs: Tensor, actions: Tensor) -> Tensor:
         """Q_1 and Q_2 of every seed: (N, 2, B)."""

@@ -143,7 +143,11 @@ def problems_of(source: Path, root: Path) -> list[str]:
     words, expected = checks.private_words(root), read_source(source)
     found = _in_file(generated(source), root, lambda book: checks.executed_problems(book, expected, words))
     if label(source).startswith("solutions/"):
-        found += _in_file(exercise_path(source), root, lambda book: checks.exercise_problems(book, exercise_from(expected), expected, words))
+        from rlcourse.authoring import exercise_cells  # imports torch, which the building of lectures does not need
+
+        path = exercise_path(source)
+        found += _in_file(path, root, lambda book: checks.exercise_problems(book, exercise_from(expected), expected, words))
+        found += _in_file(path, root, lambda book: exercise_cells.problems(book, path.name)) if path.exists() else []
     return found
 
 

@@ -32,20 +32,20 @@ class Guard:
     """A student's function, called within what is left of a number of seconds. Calls return what it returns, or raise Slip."""
 
     def __init__(self, function: Callable, signature: str, seconds: float = SECONDS):
-        self.function, self.signature, self.seconds, self.left = function, signature, seconds, seconds
+        self.function, self.signature, self.seconds, self.left, self.calls = function, signature, seconds, seconds, 0
         self.printed = _Kept()
 
     def __call__(self, *arguments):
         before = [_snapshot(argument) for argument in arguments]
-        started = time.monotonic()
+        started, self.calls = time.monotonic(), self.calls + 1
+        if self.left <= 0:
+            raise self._too_long(0.0)
         try:
-            with contextlib.redirect_stdout(self.printed), warnings.catch_warnings(), _alarm(max(self.left, 0.05)):
+            with _aside(self.printed), warnings.catch_warnings(), _alarm(max(self.left, 0.05)):
                 warnings.simplefilter("ignore")
                 value = self.function(*arguments)
         except TimeIsUp:
-            self.left = 0.0
-            raise Slip("timeout", f"Your function had not finished after {self.seconds:g} seconds.",
-                       "Look for a loop whose condition never becomes false, or for work that repeats inside a loop.") from None
+            raise self._too_long(self.left) from None
         except KeyboardInterrupt:
             raise
         except BaseException as error:
@@ -53,6 +53,23 @@ class Guard:
         self.left -= time.monotonic() - started
         _require_unchanged(arguments, before, self.signature)
         return value
+
+    def _too_long(self, last: float) -> Slip:
+        """Endless, or slow: what the earlier calls took tells them apart."""
+        earlier, self.left = self.seconds - last, 0.0
+        sentence = f"Your function had not finished after {self.seconds:g} seconds."
+        if self.calls <= 1 or last > 10 * earlier / (self.calls - 1):
+            return Slip("timeout", sentence, "Look for a loop whose condition never becomes false, or for work that repeats inside a loop.")
+        each = earlier / (self.calls - 1)
+        sentence = f"Your function is too slow: {self.calls - 1} calls took {earlier:.2g} of {self.seconds:g} seconds, {each:.2g} seconds each."
+        return Slip("timeout", sentence, "The inputs are small. Look for work that repeats inside a loop, and for a vectorised form.")
+
+
+@contextlib.contextmanager
+def _aside(kept: io.StringIO) -> Iterator[None]:
+    """What is printed, to either stream, is kept there."""
+    with contextlib.redirect_stdout(kept), contextlib.redirect_stderr(kept):
+        yield
 
 
 class _Kept(io.StringIO):
@@ -70,10 +87,15 @@ def _snapshot(argument: object) -> object:
 def _require_unchanged(arguments: tuple, before: list, signature: str) -> None:
     names = signature[signature.index("(") + 1 : signature.index(")")].split(",")
     for name, now, was in zip(names, arguments, before):
-        unchanged = was is None or (torch.equal(now.detach(), was) if isinstance(was, torch.Tensor) else np.array_equal(now, was))
-        if not unchanged:
+        if was is not None and not _unchanged(now, was):
             raise Slip("mutated", f"Your function changed its input `{name.strip()}`.",
                        "The caller still needs it. Write x = x + 1 instead of x += 1, and avoid methods that end in an underscore.")
+
+
+def _unchanged(now: object, was: object) -> bool:
+    """Equal, with NaN equal to NaN: padding may be NaN on purpose."""
+    now, was = (each.detach().numpy() if isinstance(each, torch.Tensor) else each for each in (now, was))
+    return bool(now.shape == was.shape and now.dtype == was.dtype and ((now == was) | ((now != now) & (was != was))).all())
 
 
 def slip_from(error: BaseException, function: Callable, signature: str) -> Slip:
@@ -85,10 +107,30 @@ def slip_from(error: BaseException, function: Callable, signature: str) -> Slip:
     text = _message(error)
     if isinstance(error, TypeError) and not own:
         advice = "Keep the arguments and their order as the card gives them."
-        return Slip("exception", f"Your function could not be called as {signature}: {text}", advice)
+        return Slip("exception", f"Your function could not be called as {signature}: {_arguments_of(function) or text}", advice)
+    if type(error) in _SENTENCES or isinstance(error, MemoryError) or "allocate memory" in text:
+        return Slip("exception", *_SENTENCES.get(type(error), _SENTENCES[MemoryError]))
     place = f" at line {own[-1].lineno}" + (f" (`{own[-1].line}`)" if own[-1].line else "") if own else ""
     advice = "Line numbers count from the top of the cell that defines the function." if own else ""
     return Slip("exception", f"Your function raised {type(error).__name__}{place}: {text}", advice)
+
+
+_SENTENCES = {
+    RecursionError: ("Your function calls itself without an end (RecursionError).",
+                     "Which case should end it? Or the function's name was used inside for something else."),
+    MemoryError: ("Your function asked for more memory than there is (MemoryError).",
+                  "The inputs are small. Which intermediate array has all pairs in it, or grows in a loop?"),
+    SystemExit: ("Your function ended Python itself (SystemExit).", "Leave out exit(), quit() and sys.exit(): a function ends with `return`."),
+}
+
+
+def _arguments_of(function: Callable) -> str:
+    """What it takes, in words, where that can be read off."""
+    try:
+        taken = list(inspect.signature(function).parameters)
+    except (TypeError, ValueError):
+        return ""
+    return f"it takes {len(taken)} argument{'s' * (len(taken) != 1)} ({', '.join(taken)})." if taken else "it takes no arguments."
 
 
 def _message(error: BaseException) -> str:

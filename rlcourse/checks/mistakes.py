@@ -14,7 +14,8 @@ class Mistake:
     """A wrong implementation that students write.
 
     id: stable name. function: the wrong implementation. sentence: completes "Your values equal ...". cause: why it happens and what to do.
-    tag: where to read. swaps: the changes to the right answer's source that make it.
+    tag: where to read. swaps: the changes to the right answer's source that make it. same_as: the id that is said in the place of this one,
+    because both give the same numbers on all cases: that of a mistake listed earlier, or a pair's, "first+second".
     """
 
     id: str
@@ -23,6 +24,12 @@ class Mistake:
     cause: str
     tag: str
     swaps: tuple[Swap, ...] = ()
+    same_as: str = ""
+
+    @property
+    def said(self) -> str:
+        """The id by which a check recognises it."""
+        return self.same_as or self.id
 
 
 def swapped(reference: Callable, *swaps: Swap) -> Callable:
@@ -37,9 +44,9 @@ def swapped(reference: Callable, *swaps: Swap) -> Callable:
     return namespace[reference.__name__]
 
 
-def mistake(reference: Callable, id: str, sentence: str, cause: str, tag: str, *swaps: Swap) -> Mistake:
+def mistake(reference: Callable, id: str, sentence: str, cause: str, tag: str, *swaps: Swap, same_as: str = "") -> Mistake:
     """A named mistake made from the reference by swapping pieces of its source."""
-    return Mistake(id, swapped(reference, *swaps), sentence, cause, tag, swaps)
+    return Mistake(id, swapped(reference, *swaps), sentence, cause, tag, swaps, same_as)
 
 
 def pairs(reference: Callable, mistakes: tuple[Mistake, ...]) -> Iterator[tuple[Mistake, Mistake, Callable]]:

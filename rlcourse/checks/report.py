@@ -2,6 +2,7 @@
 
 import html
 import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +12,7 @@ VERDICTS = {
     "slip": "cannot be judged yet (this costs nothing).",
     "not attempted": "not attempted yet.",
 }
+MARKS = {"given": "", "holds": "✓", "fails": "✗", "undecided": "?", "undefined": "✗", "repeats": "↺"}  # beside the lines of a derivation
 
 
 @dataclass(frozen=True)
@@ -40,24 +42,45 @@ class Report:
         """(label, sentence) in the order in which they are said, after the verdict."""
         found = self.details
         labels = [("Verified", "verified"), ("Next step", "todo"), ("What is wrong", "what"), ("Likely cause", "cause"),
-                  ("Smallest case", "smallest"), ("It was called with", "given"), ("Where to read", "read"), ("Next hint", "hint"),
-                  ("Your function printed", "printed")]
+                  ("Smallest case", "smallest"), ("To see it", "call"), ("It was called with", "given"), ("Where to read", "read"),
+                  ("Next hint", "hint"), ("Your function printed", "printed")]
         return [(label, found[key]) for label, key in labels if found.get(key)]
 
     def __str__(self) -> str:
         said = [textwrap.fill(f"{label}: {sentence}", 118, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False)
                 for label, sentence in self.lines()]
-        return "\n".join([self.verdict, *said])
+        return "\n".join([self.verdict, *_derivation(self.details.get("lines", ())), *said])
 
     def _repr_html_(self) -> str:
         colour = {"passed": "#2a7f62", "failed": "#c1440e"}.get(self.status, "#7a7a7a")
         rows = "".join(f"<div style='margin-top:.25em'><b>{html.escape(label)}:</b> {_marked(sentence)}</div>" for label, sentence in self.lines())
+        lines = _typeset(self.details.get("lines", ()))
         return (f"<div style='border-left:4px solid {colour};padding:.2em .8em;max-width:60em'>"
-                f"<div style='color:{colour};font-weight:bold'>{html.escape(self.verdict)}</div>{rows}</div>")
+                f"<div style='color:{colour};font-weight:bold'>{html.escape(self.verdict)}</div>{lines}{rows}</div>")
 
     def _ipython_display_(self) -> None:
         if not self.shown:
             show(self)
+
+
+def _derivation(lines: Sequence[dict[str, str]]) -> list[str]:
+    """The lines of a student's derivation as text, each with its verdict."""
+    return [f"  {MARKS[line['verdict']]:1} {_relation(line):1} {line['text']}" for line in lines]
+
+
+def _typeset(lines: Sequence[dict[str, str]]) -> str:
+    """The same for a page that sets LaTeX."""
+    return "".join(_row(MARKS[line["verdict"]], rf"$\displaystyle {_relation(line)} {line['latex']}$") for line in lines)
+
+
+def _row(mark: str, formula: str) -> str:
+    colour = {"✓": "#2a7f62", "✗": "#c1440e"}.get(mark, "#7a7a7a")
+    beside = f"<span style='display:inline-block;width:1.3em;font-weight:bold;color:{colour}'>{mark}</span>"
+    return f"<div style='margin:.3em 0'>{beside}{html.escape(formula)}</div>"
+
+
+def _relation(line: dict[str, str]) -> str:
+    return {"given": "", "holds": "=", "repeats": "=", "undecided": "≟"}.get(line["verdict"], "≠")
 
 
 def _marked(sentence: str) -> str:

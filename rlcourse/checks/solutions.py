@@ -5,6 +5,7 @@ import importlib.util
 import re
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 FOLDER = Path(__file__).resolve().parents[2] / "solutions"
 _CELL = re.compile(r"^# %%(?P<header>.*)$", re.MULTILINE)
@@ -29,14 +30,25 @@ def solution(id: str, function: str) -> Callable | None:
 @functools.cache
 def _defined(path: Path) -> dict[str, dict]:
     """Exercise id -> namespace after the import cells and that exercise's answer cells."""
-    source = cells(path.read_text(encoding="utf-8"))
-    imports = "\n".join(body for header, body in source if '"imports"' in header)
-    answers: dict[str, list[str]] = {}
-    for header, body in source:
+    imports = "\n".join(body for header, body in cells(path.read_text(encoding="utf-8")) if '"imports"' in header)
+    return {id: _run(imports + "\n" + answer, str(path)) for id, answer in _answers(path).items()}
+
+
+@functools.cache
+def _answers(path: Path) -> dict[str, str]:
+    """Exercise id -> its answer cells."""
+    found: dict[str, list[str]] = {}
+    for header, body in cells(path.read_text(encoding="utf-8")):
         match = re.search(r'exercise="([^"]+)"', header)
         if match and '"answer"' in header:
-            answers.setdefault(match[1], []).append(body)
-    return {id: _run(imports + "\n" + "\n".join(bodies), str(path)) for id, bodies in answers.items()}
+            found.setdefault(match[1], []).append(body)
+    return {id: "\n".join(bodies) for id, bodies in found.items()}
+
+
+def source(id: str) -> str | None:
+    """The solution's answer cells for an exercise, as text, or None in a release."""
+    found = [_answers(path) for path in sorted((FOLDER / "source").glob("*.py"))] if FOLDER.is_dir() else []
+    return next((answers[id] for answers in found if id in answers), None)
 
 
 def _run(code: str, name: str) -> dict:
@@ -47,13 +59,22 @@ def _run(code: str, name: str) -> dict:
 
 def alternatives(id: str) -> tuple[Callable, ...] | None:
     """Differently written right answers: ALTERNATIVES[id] of solutions/alternatives/lecture_NN.py, or None."""
-    path = FOLDER / "alternatives" / f"lecture_{id.split('.')[0].zfill(2)}.py"
-    return tuple(_alternatives(path).get(id, ())) or None if path.is_file() else None
+    module = _alternatives(_beside(id)) if _beside(id).is_file() else None
+    return tuple(module.ALTERNATIVES.get(id, ())) or None if module else None
+
+
+def equivalent(id: str) -> dict[str, str]:
+    """Automatic mutants of the solution that are right answers too, each with its reason: EQUIVALENT[id] of the same file."""
+    return dict(getattr(_alternatives(_beside(id)), "EQUIVALENT", {}).get(id, {})) if _beside(id).is_file() else {}
+
+
+def _beside(id: str) -> Path:
+    return FOLDER / "alternatives" / f"lecture_{id.split('.')[0].zfill(2)}.py"
 
 
 @functools.cache
-def _alternatives(path: Path) -> dict[str, tuple]:
+def _alternatives(path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(f"alternatives_{path.stem}", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.ALTERNATIVES
+    return module

@@ -54,16 +54,19 @@ class Applied(AsWritten, AppliedUndef):
 
 
 def function(
-    name: str, *parameters: Variable, subscripts: int = 0, is_positive: bool = False, kind: type | None = None, **marks: object
+    name: str, *parameters: Variable, subscripts: int = 0, is_positive: bool = False, kind: type | None = None, role: str | None = None,
+    bar: int = 0, **marks: object
 ) -> UndefinedFunction:
     """Declares a function by name and parameters: Q = function("Q", s, a). A trailing "hat" in the name prints a hat.
 
     subscripts: how many leading parameters are printed as an index: function("mu", theta, s, subscripts=1) is μ_θ(s).
-    is_positive: worlds choose a function with positive values (a standard deviation σ_θ). kind: another class of node (tables.py).
-    marks: attributes that tell functions of one name apart, high=0 for a reward that is never positive; sympy takes them for one function without.
+    is_positive: worlds choose a function with positive values (a standard deviation σ_θ). kind, role, bar: of tables (tables.py).
+    marks: attributes that tell functions of one name apart, high=0 for a reward that is never positive. All of this is part of what sympy compares:
+    it remembers f(x), and would hand it out for a namesake.
     """
-    made = UndefinedFunction(name, bases=(kind or Applied,), real=True, **({"positive": True} if is_positive else {}), **marks)
-    made.parameters, made.subscripts, made.role, made.bar = parameters, subscripts, None, 0
+    apart = {"subscripts": subscripts, "role": role, "bar": bar, "node": (kind or Applied).__name__, **marks}
+    made = UndefinedFunction(name, bases=(kind or Applied,), real=True, **({"positive": True} if is_positive else {}), **apart)
+    made.parameters = parameters
     return made
 
 

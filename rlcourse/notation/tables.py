@@ -99,9 +99,7 @@ class Lookup(Applied):
 
 def table(name: str, role: str, parameters: tuple, subscripts: int = 0, bar: int = 0, **marks: object) -> type:
     """Declares a table of the world; `role` ("reward", "policy", ...) says which."""
-    made = function(name, *parameters, subscripts=subscripts, kind=Lookup, **marks)
-    made.role, made.bar = role, bar
-    return made
+    return function(name, *parameters, subscripts=subscripts, kind=Lookup, role=role, bar=bar, **marks)
 
 
 S, A, NEXT = state("s"), action("a"), state("s'")

@@ -1,6 +1,7 @@
 """Exact ground truth for small worlds: every number here is a linear solve or a finite sum in float64, with no sample in it.
 
 mdp    finite Markov decision processes, and the named worlds of the lectures
+chains where a process will be: marginals, stationary distributions, beliefs, sampled returns
 dp     values, Bellman operators, value and policy iteration, discounted visitation
 soft   the same with a temperature: soft value iteration, and the messages of control as inference
 

@@ -4,14 +4,16 @@ Policy: f_θ(s) = (μ, σ) = (k s, e^l) with θ = (k, l).   Critic: Q(s, a) = c�
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import torch
 
-from rlcourse.checks.compare import close, to_array, to_tensor, tolerance
-from rlcourse.checks.core import Answer, Breach, Case, Exercise, Inputs, Property, number
+from rlcourse.checks.core import Answer, Breach, Case, Exercise, Inputs, Property
+from rlcourse.checks.drawing import signed
+from rlcourse.checks.interface import Interface, array
 from rlcourse.checks.mistakes import mistake
+from rlcourse.checks.properties import compared, equals, slopes
 
 
 def epg_grad(theta: torch.Tensor, s: torch.Tensor, coef: torch.Tensor) -> torch.Tensor:
@@ -25,105 +27,55 @@ def epg_grad(theta: torch.Tensor, s: torch.Tensor, coef: torch.Tensor) -> torch.
     return torch.stack([(dq_dmu * dmu_dk).mean(), (dq_dsigma * dsigma_dl).mean()])
 
 
-def adapter(f: Callable) -> Callable[..., Answer]:
-    """Arrays theta (2,), s (B,), coef (4,) -> gradient (2,)."""
-
-    def answer(theta: np.ndarray, s: np.ndarray, coef: np.ndarray) -> Answer:
-        return {"gradient": to_array(f(to_tensor(theta), to_tensor(s), to_tensor(coef)))}
-
-    return answer
+IO = Interface(
+    inputs={"theta": array("2", draw=lambda rng, shape: [rng.choice([-1, 1]) * rng.uniform(0.3, 1.5), rng.uniform(-1.2, -0.2)]),
+            "s": array("B", draw=signed(0.2, 2.0)), "coef": array("4", draw=signed(0.3, 1.5))},
+    outputs={"gradient": "2"},
+    sizes={"B": (1, 3, 6, 11)},
+)
 
 
 def cases(rng: np.random.Generator) -> list[Case]:
-    """Random critics and states in both precisions, a batch of one, tiny and large sigma, s = 0, and critics without a cubic term."""
-    drawn = [Case("states", _draw(rng, size, dtype)) for dtype in ("float64", "float32") for size in (1, 3, 6, 11)]
-    edges = [Case("states", _draw(rng, 5, "float64", log_sigma)) for log_sigma in (-7.0, 2.0)]
-    still = [Case("states", _draw(rng, 4, "float64") | {"s": np.zeros(4)})]
-    quadratic = [Case("quadratic", _draw(rng, 5, "float64", cubic=0.0)) for _ in range(2)]
-    return drawn + edges + still + quadratic
-
-
-def _draw(rng: np.random.Generator, size: int, dtype: str, log_sigma: float | None = None, cubic: float | None = None) -> Inputs:
-    signs = rng.choice([-1.0, 1.0], 6)
-    coef = signs[:4] * rng.uniform(0.3, 1.5, 4)
-    coef[3] = coef[3] if cubic is None else cubic
-    theta = [signs[4] * rng.uniform(0.3, 1.5), rng.uniform(-1.2, -0.2) if log_sigma is None else log_sigma]
-    return _inputs(theta, signs[5] * rng.uniform(0.2, 2.0, size), coef, dtype)
-
-
-def _inputs(theta, s, coef, dtype: str = "float64") -> Inputs:
-    return {name: np.asarray(value, dtype=dtype) for name, value in (("theta", theta), ("s", s), ("coef", coef))}
-
-
-def describe(inputs: Inputs) -> str:
-    """The inputs in words, with numbers where they are few."""
-    states = f"s = {number(inputs['s'])}" if inputs["s"].size <= 6 else f"{inputs['s'].size} states s"
-    return f"theta = (k, l) = {number(inputs['theta'])}, coef = {number(inputs['coef'])}, {states} ({inputs['s'].dtype})"
+    """All sizes in both precisions, a batch of one, tiny and large sigma, s = 0, and critics without a cubic term."""
+    edges = [Case("states", IO.draw(rng, B=5, theta=[k, l])) for k, l in ((0.7, -7.0), (-0.7, 2.0))] + [Case("states", IO.draw(rng, B=4, s=0.0))]
+    quadratic = [IO.draw(rng, B=5) for _ in range(2)]
+    for inputs in quadratic:
+        inputs["coef"][3] = 0.0
+    return IO.cases(rng) + edges + [Case("quadratic", inputs) for inputs in quadratic]
 
 
 # ---- properties: none of them calls the reference above ----
 
 
-def _compared(inputs: Inputs, got: np.ndarray, right: list[float] | np.ndarray, tol: float) -> Breach | None:
-    if close(got, np.asarray(right), tol):
-        return None
-    return Breach(describe(inputs), f"(d k, d l) = {number(right)}", number(got))
-
-
-def matches_the_quadratic_case(inputs: Inputs, answer: Answer, ask: Callable) -> Breach | None:
+def quadratic_case(theta: np.ndarray, s: np.ndarray, coef: np.ndarray) -> list[float]:
     """c₃ = 0: Q̂ = c₀ + c₁ s μ + c₂ (μ² + σ²), so d k = (c₁ + 2 c₂ k) mean s² and d l = 2 c₂ e^{2l}, whatever the states are."""
-    k, l = inputs["theta"].tolist()
-    _, c1, c2, _ = inputs["coef"].tolist()
-    right = [(c1 + 2 * c2 * k) * float((inputs["s"] ** 2).mean()), 2 * c2 * math.exp(2 * l)]
-    return _compared(inputs, answer["gradient"], right, tolerance(inputs["s"], answer["gradient"]))
+    (k, l), (_, c1, c2, _) = theta.tolist(), coef.tolist()
+    return [(c1 + 2 * c2 * k) * float((s**2).mean()), 2 * c2 * math.exp(2 * l)]
 
 
 def averages_over_states(inputs: Inputs, answer: Answer, ask: Callable) -> Breach | None:
     """The answer for a batch is the mean of the answers for its states."""
-    each = [ask(inputs | {"s": inputs["s"][i : i + 1]})["gradient"].astype(np.float64) for i in range(len(inputs["s"]))]
-    return _compared(inputs, answer["gradient"], np.mean(each, axis=0), tolerance(inputs["s"], answer["gradient"]))
+    each = [ask(IO.cut(inputs, "B", i, 1))["gradient"].astype(np.float64) for i in range(len(inputs["s"]))]
+    return compared(inputs, answer["gradient"], np.mean(each, axis=0))
 
 
-def equals_quadrature_differences(inputs: Inputs, answer: Answer, ask: Callable) -> Breach | None:
-    """Five-point differences in k and in l of J = mean_s E_a Q(s, a), the expectation by Gauss-Hermite quadrature (exact for a cubic)."""
-    c0, c1, c2, c3 = inputs["coef"].astype(np.float64)
-    s = inputs["s"].astype(np.float64)[:, None]
+def by_quadrature(theta: np.ndarray, s: np.ndarray, coef: np.ndarray) -> float:
+    """J = mean_s E_a Q(s, a), the expectation by Gauss-Hermite quadrature (exact for a cubic)."""
     nodes, weights = np.polynomial.hermite_e.hermegauss(6)
-
-    def J(k: float, l: float) -> float:
-        a = k * s + math.exp(l) * nodes
-        q = c0 + c1 * s * a + c2 * a**2 + c3 * a**3
-        return float((q @ weights).mean() / math.sqrt(2 * math.pi))
-
-    k, l = inputs["theta"].astype(np.float64)
-    h = 2e-3
-    right = [(8 * (J(k + h, l) - J(k - h, l)) - J(k + 2 * h, l) + J(k - 2 * h, l)) / (12 * h),
-             (8 * (J(k, l + h) - J(k, l - h)) - J(k, l + 2 * h) + J(k, l - 2 * h)) / (12 * h)]
-    return _compared(inputs, answer["gradient"], right, tolerance(inputs["s"], answer["gradient"]))
-
-
-def _simple(inputs: Inputs) -> Iterator[Inputs]:
-    dtype = str(inputs["s"].dtype)
-    for coef in ([0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]):
-        for theta in ([1.0, 0.0], [2.0, 0.0], [1.0, math.log(2)], [1.0, -0.5]):
-            for s in ([1.0], [2.0], [1.0, 2.0]):
-                yield _inputs(theta, s, coef, dtype)
-
-
-def _simple_quadratics(inputs: Inputs) -> Iterator[Inputs]:
-    return (case for case in _simple(inputs) if case["coef"][3] == 0)
+    (k, l), (c0, c1, c2, c3) = theta, coef
+    a = k * s[:, None] + math.exp(l) * nodes
+    q = c0 + c1 * s[:, None] * a + c2 * a**2 + c3 * a**3
+    return float((q @ weights).mean() / math.sqrt(2 * math.pi))
 
 
 PROPERTIES = (
-    Property("quadratic", "for c3 = 0 it is ((c1 + 2 c2 k) mean s^2, 2 c2 sigma^2)",
-             "Take Q = a^2 and one state: E a^2 = mu^2 + sigma^2, with mu = k s and sigma = e^l.",
-             "[13.2]", ("quadratic",), matches_the_quadratic_case, _simple_quadratics),
+    equals(IO, "quadratic", "for c3 = 0 it is ((c1 + 2 c2 k) mean s^2, 2 c2 sigma^2)",
+           "Take Q = a^2 and one state: E a^2 = mu^2 + sigma^2, with mu = k s and sigma = e^l.", "[13.2]", quadratic_case, kinds=("quadratic",)),
     Property("average", "a batch of states gives the mean of what its states give one by one",
-             "The average over states is taken once, after the chain rule.",
-             "[13.2]", ("states",), averages_over_states, _simple),
-    Property("quadrature", "it equals finite differences of the quadrature of E_a Q(s, a), in k and in l",
-             "Check the third moment, E a^3 = mu^3 + 3 mu sigma^2, then the chain rule for each of k and l.",
-             "[13.2]", ("states", "quadratic"), equals_quadrature_differences, _simple),
+             "The average over states is taken once, after the chain rule.", "[13.2]", (), averages_over_states),
+    slopes(IO, "quadrature", "it equals finite differences of the quadrature of E_a Q(s, a), in k and in l",
+           "Check the third moment, E a^3 = mu^3 + 3 mu sigma^2, then the chain rule for each of k and l.",
+           "[13.2]", by_quadrature, to="theta", step=2e-3, tol=1e-7),
 )
 
 _made = [
@@ -164,7 +116,6 @@ _made = [
 EXERCISE = Exercise(
     id="13.6",
     function="epg_grad",
-    signature="epg_grad(theta, s, coef)",
     title="The expected policy gradient",
     tags=("[13.2]", "[13.1]"),
     minutes=20,
@@ -180,10 +131,9 @@ EXERCISE = Exercise(
         "Return torch.stack([(dmu * s).mean(), (dsigma * sigma).mean()]), or let autograd differentiate Q-hat.mean() to theta.",
     ),
     reference=epg_grad,
-    adapter=adapter,
+    interface=IO,
     cases=cases,
-    outputs=lambda inputs: {"gradient": (2,)},
-    describe=describe,
     properties=PROPERTIES,
     mistakes=tuple(mistake(epg_grad, *made) for made in _made),
+    importance=3,
 )

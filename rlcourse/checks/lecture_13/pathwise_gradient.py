@@ -1,14 +1,17 @@
 """Exercise 13.2: the pathwise gradient, ∇_{μ,σ} Σ_i w_i Q(μ + σ ε_i) = (Σ_i w_i Q'(μ + σ ε_i), Σ_i w_i ε_i Q'(μ + σ ε_i)).  [13.3]"""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
 
-from rlcourse.checks.compare import close, to_array, to_tensor, tolerance
-from rlcourse.checks.core import Answer, Breach, Case, Exercise, Inputs, Property, number
+from rlcourse.checks.core import Case, Exercise, Inputs, number
+from rlcourse.checks.drawing import signed
+from rlcourse.checks.interface import Interface, array
 from rlcourse.checks.mistakes import mistake
+from rlcourse.checks.properties import equals, linear
 
 
 def reparam_grad(Q: Callable, mu: torch.Tensor, sigma: torch.Tensor, eps: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
@@ -34,45 +37,35 @@ def action_value(coef: np.ndarray, wave: np.ndarray) -> Callable:
     return Q
 
 
-def adapter(f: Callable) -> Callable[..., Answer]:
-    """Arrays mu (), sigma (), eps (B,), w (B,), coef (K,), wave (2,) -> gradient (2,). The callable Q is built here, from coef and wave."""
-
-    def answer(mu: np.ndarray, sigma: np.ndarray, eps: np.ndarray, w: np.ndarray, coef: np.ndarray, wave: np.ndarray) -> Answer:
-        return {"gradient": to_array(f(action_value(coef, wave), to_tensor(mu), to_tensor(sigma), to_tensor(eps), to_tensor(w)))}
-
-    return answer
+IO = Interface(
+    inputs={"mu": array(low=-1.5, high=1.5), "sigma": array(low=0.3, high=2.0, draw=lambda rng, shape: rng.uniform(0.3, 0.9)),
+            "eps": array("B", draw=lambda rng, shape: rng.standard_normal(shape)), "w": array("B", low=0.2, high=2.0),
+            "wave": array("2", low=0.0, draw=lambda rng, shape: rng.uniform(0.5, 1.5, shape)), "coef": array("K", draw=signed(0.1, 1.0))},
+    outputs={"gradient": "2"},
+    sizes={"B": (1, 2, 7, 20), "K": (4,)},
+    arguments=lambda x: (action_value(x["coef"], x["wave"]), x["mu"], x["sigma"], x["eps"], x["w"]),
+)
 
 
 def cases(rng: np.random.Generator) -> list[Case]:
-    """Random nodes and weights in both precisions, tiny and large sigma, a batch of one, and sin 3a on quadrature nodes."""
-    sampled = [Case("sampled", _sampled(rng, size, dtype)) for dtype in ("float64", "float32") for size in (1, 2, 7, 20)]
-    edges = [Case("sampled", _sampled(rng, 7, "float64", sigma)) for sigma in (1e-3, 8.0)]
-    waves = [Case("hermite", _hermite(rng.uniform(0.1, 1.0), rng.uniform(0.2, 0.8))) for _ in range(2)]
-    return sampled + edges + waves
-
-
-def _sampled(rng: np.random.Generator, size: int, dtype: str, sigma: float | None = None) -> Inputs:
-    """Nodes and weights at random; the weights do not sum to one, so that an answer which normalises them shows."""
-    return _inputs(rng.uniform(-1.5, 1.5), sigma or rng.uniform(0.3, 0.9), rng.standard_normal(size), rng.uniform(0.2, 1.0, size),
-                   rng.uniform(-1, 1, 4), rng.uniform(0.5, 1.5, 2), dtype)
+    """Random nodes and weights, which do not sum to one, in both precisions; tiny and large sigma; and sin 3a on quadrature nodes."""
+    edges = [Case("sampled", IO.draw(rng, B=7, sigma=sigma)) for sigma in (1e-3, 8.0)]
+    return IO.cases(rng) + edges + [Case("hermite", _hermite(rng.uniform(0.1, 1.0), rng.uniform(0.2, 0.8))) for _ in range(2)]
 
 
 def _hermite(mu: float, sigma: float) -> Inputs:
     """Q = sin 3a at 40 Gauss-Hermite nodes, which integrate it against N(0, 1) to twelve digits."""
     nodes, weights = np.polynomial.hermite_e.hermegauss(40)
-    return _inputs(mu, sigma, nodes, weights / math.sqrt(2 * math.pi), [0.0], [1.0, 3.0])
+    return _inputs(mu, sigma, nodes, weights / math.sqrt(2 * math.pi), [1.0, 3.0], [0.0])
 
 
-def _inputs(mu, sigma, eps, w, coef, wave, dtype: str = "float64") -> Inputs:
-    values = {"mu": mu, "sigma": sigma, "eps": eps, "w": w, "coef": coef, "wave": wave}
-    return {name: np.asarray(value, dtype=dtype) for name, value in values.items()}
+def _inputs(mu, sigma, eps, w, wave, coef) -> Inputs:
+    return {name: np.asarray(value, dtype=float) for name, value in zip(IO.inputs, (mu, sigma, eps, w, wave, coef))}
 
 
 def describe(inputs: Inputs) -> str:
     """The inputs in words, with numbers where they are few."""
-    few = inputs["eps"].size <= 6
-    nodes = f"eps = {number(inputs['eps'])}, w = {number(inputs['w'])}" if few else f"{inputs['eps'].size} nodes eps with weights w"
-    return f"Q(a) = {_in_words(inputs)}, mu = {number(inputs['mu'])}, sigma = {number(inputs['sigma'])}, {nodes} ({inputs['mu'].dtype})"
+    return f"Q(a) = {_in_words(inputs)}, {IO.describe({name: inputs[name] for name in ('mu', 'sigma', 'eps', 'w')})}"
 
 
 def _in_words(inputs: Inputs) -> str:
@@ -86,78 +79,47 @@ def _in_words(inputs: Inputs) -> str:
 # ---- properties: none of them calls the reference above ----
 
 
-def _compared(inputs: Inputs, got: np.ndarray, right: list[float], tol: float | None = None) -> Breach | None:
-    right = np.array(right)
-    if close(got, right, tol or tolerance(inputs["mu"], got)):
-        return None
-    return Breach(describe(inputs), f"(d mu, d sigma) = {number(right)}", number(got))
+def objective(mu: float, sigma: np.ndarray, eps: np.ndarray, w: np.ndarray, coef: np.ndarray, wave: np.ndarray) -> float:
+    """J(μ, σ) = Σ_i w_i Q(μ + σ ε_i)."""
+    return float((w * action_value(coef, wave)(mu + sigma * eps)).sum())
 
 
-def matches_the_closed_form(inputs: Inputs, answer: Answer, ask: Callable) -> Breach | None:
-    """E sin 3a = exp(−9σ²/2) sin 3μ for a ~ N(μ, σ²), differentiated by hand."""
-    mu, sigma = float(inputs["mu"]), float(inputs["sigma"])
-    damping = math.exp(-4.5 * sigma**2)
-    return _compared(inputs, answer["gradient"], [3 * damping * math.cos(3 * mu), -9 * sigma * damping * math.sin(3 * mu)])
+def differences(mu: float, sigma: float, **rest: np.ndarray) -> list[float]:
+    """Five-point differences of J in μ and in σ; the last digits are left to the loop."""
+    return [_slope(lambda d: objective(mu + d, sigma, **rest)), _slope(lambda d: objective(mu, sigma + d, **rest))]
 
 
-def equals_finite_differences(inputs: Inputs, answer: Answer, ask: Callable) -> Breach | None:
-    """Five-point differences of J(μ, σ) = Σ_i w_i Q(μ + σ ε_i), in float64; the last digits are left to the slope property."""
-    exact = {name: array.astype(np.float64) for name, array in inputs.items()}
-    Q = action_value(exact["coef"], exact["wave"])
-
-    def J(mu: float, sigma: float) -> float:
-        return float((exact["w"] * Q(mu + sigma * exact["eps"])).sum())
-
-    mu, sigma, h = float(exact["mu"]), float(exact["sigma"]), 1e-3
-    right = [_slope(lambda d: J(mu + d, sigma), h), _slope(lambda d: J(mu, sigma + d), h)]
-    return _compared(inputs, answer["gradient"], right, max(1e-5, tolerance(inputs["mu"], answer["gradient"])))
-
-
-def _slope(f: Callable[[float], float], h: float) -> float:
+def _slope(f: Callable[[float], float], h: float = 1e-3) -> float:
     return (8 * (f(h) - f(-h)) - (f(2 * h) - f(-2 * h))) / (12 * h)
 
 
-def equals_the_loop(inputs: Inputs, answer: Answer, ask: Callable) -> Breach | None:
+def loop(mu: float, sigma: float, eps: np.ndarray, w: np.ndarray, coef: np.ndarray, wave: np.ndarray) -> list[float]:
     """Node by node: w_i Q'(a_i) (1, ε_i), with Q' written out term by term."""
-    height, frequency = (float(x) for x in inputs["wave"])
     total = [0.0, 0.0]
-    for eps, w in zip(inputs["eps"].tolist(), inputs["w"].tolist()):
-        a = float(inputs["mu"]) + float(inputs["sigma"]) * eps
-        slope = sum(k * c * a ** (k - 1) for k, c in enumerate(inputs["coef"].tolist()) if k) + height * frequency * math.cos(frequency * a)
-        total = [total[0] + w * slope, total[1] + w * eps * slope]
-    return _compared(inputs, answer["gradient"], total)
+    for e, weight in zip(eps.tolist(), w.tolist()):
+        a = mu + sigma * e
+        slope = sum(k * c * a ** (k - 1) for k, c in enumerate(coef.tolist()) if k) + wave[0] * wave[1] * math.cos(wave[1] * a)
+        total = [total[0] + weight * slope, total[1] + weight * e * slope]
+    return total
 
 
-def is_linear_in_the_weights(inputs: Inputs, answer: Answer, ask: Callable) -> Breach | None:
-    """Twice the weights give twice the gradient."""
-    once = answer["gradient"].astype(np.float64)
-    heavier = inputs | {"w": 2 * inputs["w"]}
-    return _compared(heavier, ask(heavier)["gradient"], (2 * once).tolist(), tolerance(inputs["mu"], answer["gradient"]))
+def closed_form(mu: float, sigma: float, **rest: np.ndarray) -> list[float]:
+    """E sin 3a = exp(−9σ²/2) sin 3μ for a ~ N(μ, σ²), differentiated by hand."""
+    damping = math.exp(-4.5 * sigma**2)
+    return [3 * damping * math.cos(3 * mu), -9 * sigma * damping * math.sin(3 * mu)]
 
 
-def _simple(inputs: Inputs) -> Iterator[Inputs]:
-    for coef in ([0, 1], [0, 0, 1], [0, 0, 0, 1]):
-        for eps, w in (([1.0], [1.0]), ([0.5], [1.0]), ([-1.0, 1.0], [0.5, 0.5]), ([-1.0, 2.0], [1.0, 1.0])):
-            for mu, sigma in ((1.0, 1.0), (1.0, 0.5), (0.5, 2.0)):
-                yield _inputs(mu, sigma, eps, w, coef, [0, 0], str(inputs["mu"].dtype))
-
-
-def _simple_waves(inputs: Inputs) -> Iterator[Inputs]:
-    yield _hermite(0.0, 0.5)
-    yield _hermite(0.5, 0.5)
-
-
+_SAMPLED = ("ordinary", "sampled")
 PROPERTIES = (
-    Property("linear", "twice the weights give twice the gradient", "The weights w already are the average: sum w_i Q(a_i), and divide by nothing.",
-             "[13.3]", ("sampled",), is_linear_in_the_weights, _simple),
-    Property("finite_differences", "it equals finite differences of sum_i w_i Q(mu + sigma eps_i)",
-             "Write out Q for one node and differentiate it by hand.",
-             "[13.3]", ("sampled",), equals_finite_differences, _simple),
-    Property("loop", "it equals the sum over nodes of w Q'(a) (1, eps)", "The sum is nearly right: compare one node at a time.",
-             "[13.3]", ("sampled",), equals_the_loop, _simple),
-    Property("sine", "for Q = sin 3a it equals the derivatives of exp(-9 sigma^2 / 2) sin 3 mu",
-             "Q may be any smooth function, not only a polynomial.",
-             "[13.3]", ("hermite",), matches_the_closed_form, _simple_waves),
+    linear(IO, "linear", "the gradient is linear in the weights", "The weights w already are the average: sum w_i Q(a_i), and divide by nothing.",
+           "[13.3]", "w", kinds=_SAMPLED),
+    equals(IO, "finite_differences", "it equals finite differences of sum_i w_i Q(mu + sigma eps_i)",
+           "Write out Q for one node and differentiate it by hand.", "[13.3]", differences, kinds=_SAMPLED, tol=1e-5),
+    equals(IO, "loop", "it equals the sum over nodes of w Q'(a) (1, eps)", "The sum is nearly right: compare one node at a time.",
+           "[13.3]", loop, kinds=_SAMPLED),
+    replace(equals(IO, "sine", "for Q = sin 3a it equals the derivatives of exp(-9 sigma^2 / 2) sin 3 mu",
+                   "Q may be any smooth function, not only a polynomial.", "[13.3]", closed_form, kinds=("hermite",)),
+            simple=lambda inputs: (_hermite(mu, 0.5) for mu in (0.0, 0.5))),
 )
 
 _PATH = "action = mu + sigma * eps"
@@ -214,10 +176,10 @@ EXERCISE = Exercise(
         "then torch.stack(torch.autograd.grad(objective, (mu, sigma))).",
     ),
     reference=reparam_grad,
-    adapter=adapter,
+    interface=IO,
     cases=cases,
-    outputs=lambda inputs: {"gradient": (2,)},
     describe=describe,
     properties=PROPERTIES,
     mistakes=tuple(mistake(reparam_grad, *made) for made in _made),
+    importance=5,
 )

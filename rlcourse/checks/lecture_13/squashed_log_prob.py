@@ -3,14 +3,16 @@
 import itertools
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-from rlcourse.checks.compare import Slip, close, to_array, to_tensor, tolerance
 from rlcourse.checks.core import Answer, Breach, Case, Exercise, Inputs, Property, number
+from rlcourse.checks.interface import Interface, array
 from rlcourse.checks.mistakes import mistake
+from rlcourse.checks.properties import compared, equals
 
 
 def tanh_gaussian_logprob(u: torch.Tensor, mu: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
@@ -21,66 +23,32 @@ def tanh_gaussian_logprob(u: torch.Tensor, mu: torch.Tensor, sigma: torch.Tensor
     return (log_normal - log_det).sum(-1)
 
 
-def adapter(f: Callable) -> Callable[..., Answer]:
-    """Arrays u, mu, sigma (B, A) -> log_prob (B,) and the gradients of its sum, each (B, A)."""
-
-    def answer(u: np.ndarray, mu: np.ndarray, sigma: np.ndarray) -> Answer:
-        needed = "SAC's actor is trained through this number, so the gradient has to flow to u, mu and sigma."
-        value = to_array(f(to_tensor(u), to_tensor(mu), to_tensor(sigma)), tensor_only=needed)
-        leaves = [to_tensor(array).requires_grad_(True) for array in (u, mu, sigma)]
-        with_graph = f(*leaves)
-        return {"log_prob": value} | dict(zip(("grad_u", "grad_mu", "grad_sigma"), _gradients(with_graph, leaves)))
-
-    return answer
-
-
-def _gradients(value: torch.Tensor, leaves: list[torch.Tensor]) -> list[np.ndarray]:
-    """Gradients of value.sum(); an input that the graph does not reach has gradient zero."""
-    if not isinstance(value, torch.Tensor) or not value.requires_grad:
-        return [np.zeros(leaf.shape, leaf.detach().numpy().dtype) for leaf in leaves]
-    try:
-        found = torch.autograd.grad(value.sum(), leaves, allow_unused=True)
-    except RuntimeError as error:
-        raise Slip("gradient", f"autograd could not differentiate your answer: {' '.join(str(error).split())[:200]}",
-                   "In-place operations on tensors that need a gradient are the usual cause.") from None
-    return [(torch.zeros_like(leaf) if g is None else g).detach().numpy().copy() for g, leaf in zip(found, leaves)]
+IO = Interface(
+    inputs={"u": array("B A", -3.0, 3.0), "mu": array("B A", -1.0, 1.0), "sigma": array("B A", 0.3, 2.0)},
+    outputs={"log_prob": "B"},
+    sizes={"B": (1, 5, 7), "A": (1, 2, 3)},
+    tensor_only="SAC's actor is trained through this number, so the gradient has to flow to u, mu and sigma.",
+    gradients=("u", "mu", "sigma"),
+)
 
 
 def cases(rng: np.random.Generator) -> list[Case]:
     """Ordinary inputs in both precisions, the tails at |u| = 20 with tiny and large sigma, and two grids for quadrature."""
-    shapes = [(1, 1), (1, 3), (5, 1), (7, 3), (4, 2)]
-    drawn = [Case("moderate", _draw(rng, shape, dtype)) for dtype in ("float64", "float32") for shape in shapes]
     kinds = itertools.product(("float32", "float64"), (1, 3), (1.0, 0.001, 50.0))
     tails = [Case("tail", _tail(rng, (4, actions), dtype, sigma)) for dtype, actions, sigma in kinds]
-    densities = [Case("density", _grid(rng.uniform(-0.8, 0.8), rng.uniform(0.4, 1.2))) for _ in range(2)]
-    return drawn + tails + densities
-
-
-def _draw(rng: np.random.Generator, shape: tuple[int, int], dtype: str) -> Inputs:
-    mu, sigma = rng.uniform(-1, 1, shape), rng.uniform(0.3, 2.0, shape)
-    u = np.clip(mu + sigma * rng.standard_normal(shape), -3, 3)
-    return {"u": u.astype(dtype), "mu": mu.astype(dtype), "sigma": sigma.astype(dtype)}
+    return IO.cases(rng) + tails + [Case("density", _grid(rng.uniform(-0.8, 0.8), rng.uniform(0.4, 1.2))) for _ in range(2)]
 
 
 def _tail(rng: np.random.Generator, shape: tuple[int, int], dtype: str, sigma: float) -> Inputs:
     u = 20.0 * np.where(np.arange(shape[0] * shape[1]).reshape(shape) % 2, -1.0, 1.0)
     mu = u + sigma * rng.uniform(-1.5, 1.5, shape)
-    return {"u": u.astype(dtype), "mu": mu.astype(dtype), "sigma": np.full(shape, sigma).astype(dtype)}
+    return {"u": u.astype(dtype), "mu": mu.astype(dtype), "sigma": np.full(shape, sigma, dtype)}
 
 
 def _grid(mu: float, sigma: float) -> Inputs:
     """241 pre-squash actions, evenly spaced over mu ± 7 sigma: the midpoints of the bars that a quadrature adds up."""
     u = mu + sigma * np.linspace(-7, 7, 241)[:, None]
     return {"u": u, "mu": np.full_like(u, mu), "sigma": np.full_like(u, sigma)}
-
-
-def describe(inputs: Inputs) -> str:
-    """The inputs in words, with numbers where they are few."""
-    u, mu, sigma = inputs["u"], inputs["mu"], inputs["sigma"]
-    if u.size <= 3:
-        return f"u = {number(u[0] if u.size > 1 else u[0, 0])}, mu = {number(mu[0] if u.size > 1 else mu[0, 0])}, " \
-               f"sigma = {number(sigma[0] if u.size > 1 else sigma[0, 0])} ({u.dtype})"
-    return f"u, mu, sigma of shape {u.shape} ({u.dtype})"
 
 
 # ---- properties: none of them calls the reference above ----
@@ -114,71 +82,41 @@ def has_the_right_cdf(inputs: Inputs, answer: Answer, ask: Callable) -> Breach |
     return Breach(f"{_given_grid(inputs)}, P(a <= {math.tanh(edges[worst]):.3f})", f"{right[worst]:.4f}", f"{np.cumsum(areas)[worst]:.4f}")
 
 
-def equals_normal_over_slope(inputs: Inputs, answer: Answer, ask: Callable) -> Breach | None:
-    """log N(u) − log |da/du|, with the slope of tanh from autograd in float64. To 1e-5: the sixth digit is the tail's business."""
-    u = to_tensor(inputs["u"].astype(np.float64)).requires_grad_(True)
-    slope = torch.autograd.grad(torch.tanh(u).sum(), u)[0].numpy()
-    right = (_log_normal(inputs) - np.log(slope)).sum(axis=1)
-    return _first_row(inputs, answer["log_prob"], right, max(1e-5, tolerance(inputs["u"], answer["log_prob"])))
+def normal_over_slope(u: np.ndarray, mu: np.ndarray, sigma: np.ndarray) -> np.ndarray:
+    """log N(u) − log |da/du|, with the slope of tanh from autograd in float64."""
+    leaf = torch.from_numpy(u).requires_grad_(True)
+    slope = torch.autograd.grad(torch.tanh(leaf).sum(), leaf)[0].numpy()
+    return (_log_normal(u, mu, sigma) - np.log(slope)).sum(axis=1)
 
 
-def exact_in_the_tail(inputs: Inputs, answer: Answer, ask: Callable) -> Breach | None:
+def normal_and_log_cosh(u: np.ndarray, mu: np.ndarray, sigma: np.ndarray) -> np.ndarray:
     """log(1 − tanh² u) = −2 log cosh u, from the standard library in float64."""
-    log_det = np.array([[-2 * math.log(math.cosh(x)) for x in row] for row in inputs["u"]])
-    right = (_log_normal(inputs) - log_det).sum(axis=1)
-    return _first_row(inputs, answer["log_prob"], right, tolerance(inputs["u"], answer["log_prob"]))
+    return (_log_normal(u, mu, sigma) + np.array([[2 * math.log(math.cosh(x)) for x in row] for row in u])).sum(axis=1)
+
+
+def _log_normal(u: np.ndarray, mu: np.ndarray, sigma: np.ndarray) -> np.ndarray:
+    return np.vectorize(lambda x, m, s: -((x - m) ** 2) / (2 * s * s) - math.log(s * math.sqrt(2 * math.pi)))(u, mu, sigma)
 
 
 def sums_over_dimensions(inputs: Inputs, answer: Answer, ask: Callable) -> Breach | None:
     """The answer for A dimensions is the sum of A one-dimensional answers."""
-    columns = [ask({name: array[:, k : k + 1] for name, array in inputs.items()})["log_prob"] for k in range(inputs["u"].shape[1])]
-    return _first_row(inputs, answer["log_prob"], np.sum(columns, axis=0, dtype=np.float64), tolerance(inputs["u"], answer["log_prob"]))
+    columns = [ask(IO.cut(inputs, "A", k, 1))["log_prob"] for k in range(inputs["u"].shape[1])]
+    return compared(inputs, answer["log_prob"], np.sum(columns, axis=0, dtype=np.float64))
 
 
-def gradients_are_right(inputs: Inputs, answer: Answer, ask: Callable) -> Breach | None:
+def gradients(u: np.ndarray, mu: np.ndarray, sigma: np.ndarray) -> dict[str, np.ndarray]:
     """d log π: to u  −z/σ + 2 tanh u, to μ  z/σ, to σ  (z² − 1)/σ, with z = (u − μ)/σ."""
-    u, mu, sigma = (inputs[name].astype(np.float64) for name in ("u", "mu", "sigma"))
     z = (u - mu) / sigma
-    for name, right in (("u", 2 * np.tanh(u) - z / sigma), ("mu", z / sigma), ("sigma", (z**2 - 1) / sigma)):
-        got = answer[f"grad_{name}"]
-        if not close(got, right, tolerance(inputs["u"], got)):
-            return Breach(f"{describe(inputs)}, gradient to {name}", number(right[0]), number(got[0]))
-    return None
-
-
-def _log_normal(inputs: Inputs) -> np.ndarray:
-    u, mu, sigma = (inputs[name].astype(np.float64) for name in ("u", "mu", "sigma"))
-    return np.vectorize(lambda x, m, s: -((x - m) ** 2) / (2 * s * s) - math.log(s * math.sqrt(2 * math.pi)))(u, mu, sigma)
-
-
-def _first_row(inputs: Inputs, got: np.ndarray, right: np.ndarray, tol: float) -> Breach | None:
-    for row in range(len(right)):
-        if not close(got[row : row + 1], right[row : row + 1], tol):
-            one = {name: array[row : row + 1] for name, array in inputs.items()}
-            return Breach(describe(one), number(right[row]), number(got[row]))
-    return None
-
-
-def _simple_rows(inputs: Inputs) -> Iterator[Inputs]:
-    rows = [([0], [0], [1]), ([1], [0], [1]), ([1], [0], [0.5]), ([1], [0.5], [2]), ([1, 2], [0, 0], [1, 1])]
-    for row in rows:
-        yield {name: np.array([values], dtype=inputs["u"].dtype) for name, values in zip(("u", "mu", "sigma"), row)}
+    return {"grad_u": 2 * np.tanh(u) - z / sigma, "grad_mu": z / sigma, "grad_sigma": (z**2 - 1) / sigma}
 
 
 def _simple_tails(inputs: Inputs) -> Iterator[Inputs]:
-    for dtype in ("float32", "float64"):
-        for u in (20.0, -20.0):
-            yield {name: np.array([[value]], dtype=dtype) for name, value in (("u", u), ("mu", u), ("sigma", 1.0))}
-
-
-def _simple_rows_and_tails(inputs: Inputs) -> Iterator[Inputs]:
-    yield from _simple_rows(inputs)
-    yield from _simple_tails(inputs)
+    for sigma, dtype, u in itertools.product((1.0, 0.001, 50.0), ("float32", "float64"), (20.0, -20.0)):
+        yield {name: np.array([[value]], dtype=dtype) for name, value in (("u", u), ("mu", u), ("sigma", sigma))}
 
 
 def _simple_grids(inputs: Inputs) -> Iterator[Inputs]:
-    yield _grid(0.0, 1.0)
-    yield _grid(0.5, 0.5)
+    return (_grid(mu, sigma) for mu, sigma in ((0.0, 1.0), (0.5, 0.5)))
 
 
 PROPERTIES = (
@@ -188,16 +126,14 @@ PROPERTIES = (
              "[13.5]", ("density",), has_the_right_cdf, _simple_grids),
     Property("sum", "for A = 3 the answer is the sum of three one-dimensional ones",
              "Independent dimensions multiply, so their logarithms add, over the last axis.",
-             "[13.5]", ("moderate",), sums_over_dimensions, _simple_rows),
-    Property("slope", "log pi(a) = log N(u) - log |da/du|, with the slope from autograd",
-             "Compare term by term: the Gaussian at u, its constant, the slope of tanh.",
-             "[13.5]", ("moderate",), equals_normal_over_slope, _simple_rows),
-    Property("tail", "at |u| = 20 the log-determinant is -38.6137, in float32 too",
-             "tanh(20) is 1 in floating point, so 1 - tanh^2 is 0. Use a form that never subtracts.",
-             "[13.6]", ("tail",), exact_in_the_tail, _simple_tails),
-    Property("gradients", "the gradients to u, mu and sigma are finite and right, at |u| = 20 too",
-             "The value is right and its gradient is not: look for detach, clamp or .data.",
-             "[13.6]", ("moderate", "tail"), gradients_are_right, _simple_rows_and_tails),
+             "[13.5]", ("ordinary",), sums_over_dimensions),
+    equals(IO, "slope", "log pi(a) = log N(u) - log |da/du|, with the slope from autograd",  # to 1e-5: the sixth digit is the tail's business
+           "Compare term by term: the Gaussian at u, its constant, the slope of tanh.", "[13.5]", normal_over_slope, kinds=("ordinary",), tol=1e-5),
+    replace(equals(IO, "tail", "at |u| = 20 the log-determinant is -38.6137, in float32 too",
+                   "tanh(20) is 1 in floating point, so 1 - tanh^2 is 0: use a form that never subtracts. And sigma counts as it is, unclamped.",
+                   "[13.6]", normal_and_log_cosh, kinds=("tail",)), simple=_simple_tails),
+    equals(IO, "gradients", "the gradients to u, mu and sigma are finite and right, at |u| = 20 too",
+           "The value is right and its gradient is not: look for detach, clamp or .data.", "[13.6]", gradients, kinds=("ordinary", "tail")),
 )
 
 _DET = "2 * (math.log(2) - u - F.softplus(-2 * u))"
@@ -249,7 +185,6 @@ _made = [
 EXERCISE = Exercise(
     id="13.1",
     function="tanh_gaussian_logprob",
-    signature="tanh_gaussian_logprob(u, mu, sigma)",
     title="The log-density of a squashed action",
     tags=("[13.5]", "[13.6]"),
     minutes=15,
@@ -265,10 +200,9 @@ EXERCISE = Exercise(
         "Return (Gaussian part - log-determinant).sum(-1).",
     ),
     reference=tanh_gaussian_logprob,
-    adapter=adapter,
+    interface=IO,
     cases=cases,
-    outputs=lambda inputs: {"log_prob": inputs["u"].shape[:1]},
-    describe=describe,
     properties=PROPERTIES,
     mistakes=tuple(mistake(tanh_gaussian_logprob, *made) for made in _made),
+    importance=5,
 )

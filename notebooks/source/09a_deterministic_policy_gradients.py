@@ -5,39 +5,38 @@
 #     language: python
 #     name: python3
 #   rlcourse:
-#     lecture: 09
+#     lecture: 09a
 #     title: Deterministic policy gradients
 #     minutes_read: 60
-#     minutes_work: 60
+#     minutes_work: 30
 #     status: draft
 #     objectives: [LO7.1]
 # ---
 
-# %% [markdown] slideshow={"slide_type": "slide"}
-# # 09 · Deterministic policy gradients
+# %% [markdown] slideshow={"slide_type": "slide"} notes="2 minutes. Show the picture, ask for votes: which of the two is the theorem? Do not answer yet."
+# # 09a · Deterministic policy gradients
 #
-# Autograd will differentiate $Q(s, \mu_\theta(s))$ for you, and it can differentiate two different things: the action that goes into $Q$, or $Q$ as well,
-# since $Q$ is the value of the very policy that moves. One of the two climbs the return. **Which one, and why is the other so far off?**
+# The slope of $Q(s, \mu_\theta(s))$ in $\theta$ may mean two things: only the action moves, or $Q$ as well, the value of the very policy that moves.
+# Same world, same step size. **Which of the two climbs the return, and where does the factor between them come from?**
 
 # %% tags=["imports"] slideshow={"slide_type": "skip"}
 import numpy as np
 import sympy as sp
-import torch
 from IPython.display import display
-from sympy import Rational
 
-from rlcourse.equations import value_learning
-from rlcourse.nets import polyak
-from rlcourse.notation import ActionWorld, Assumption, D, DensityWorld, Derivation, E, FiniteWorld
+from rlcourse.figures import lecture_09a as fig
+from rlcourse.figures import style
+from rlcourse.notation import Assumption, D, DensityWorld, Derivation, E, FiniteWorld
 from rlcourse.notation import Formula, LinearQuadratic, N, StepFails, Sum, action, action_worlds, actor
-from rlcourse.notation import dynamics, erratum, exp, function, grad, grad_at, horizon, initial, jump
+from rlcourse.notation import dynamics, erratum, function, grad, grad_at, horizon, initial, jump
 from rlcourse.notation import log, lq_constant, lq_start, lq_worlds, oo, partial, path, policy
-from rlcourse.notation import positive, real, reward, riccati_gain, sqrt, state, summary, terminal
-from rlcourse.notation import time
+from rlcourse.notation import positive, real, reward, riccati_gain, sqrt, state, summary, time
+from rlcourse.widgets import lecture_09a as live
 
+style.apply()
 s, s1, choice = state("s"), state("s'"), action("a")
 t, n, tau_path = time("t"), horizon("n"), path("tau")
-r, P, p0, d = reward("r"), dynamics("P"), initial("p_0"), terminal("d")
+r, P, p0 = reward("r"), dynamics("P"), initial("p_0")
 theta, theta_b, gamma = real("theta"), real("theta_b"), real("gamma", 0.3, 0.95)
 sigma, a, eps, x, m = positive("sigma"), real("a"), real("epsilon"), real("s"), real("m")
 pi, b = policy("pi", theta), policy("b")                      # finitely many actions
@@ -45,16 +44,32 @@ mu, old = actor("mu", theta), actor("mu", theta_b)          # one real action pe
 V, Q, A = mu.V(s, gamma), mu.Q(s, a, gamma), mu.A(s, a, gamma)
 h, g, K = function("h", s), function("g", s), function("K", s, a)
 
+# %% tags=["figure", "hide-input"] rows=["S0-03:N"] slideshow={"slide_type": "fragment"} alt="Two panels. Left: the return over the gain k of a linear actor, highest at k = 0.93, with two tangents at k = 0.2; the one with Q held fixed touches the curve, the one where Q moves as well is several times steeper. Right: gains over 14 gradient steps of the same size. With Q held fixed they rise to 0.93; with Q moving the first step lands at 2.5, far past the best."
+fig.two_ascents()
+
 # %% [markdown] slideshow={"slide_type": "slide"}
+# After this lecture you can
+#
+# - **derive** the deterministic policy gradient theorem, and **say** what is held fixed in it (LO7.1, its first half; exercise 09.1)
+# - **name** what an off-policy gradient leaves out, and when nothing is lost
+# - **compute** the gradient of a linear-quadratic task by hand, and **check** it against a finite difference (exercise 09.1)
+# - **explain** why a narrow Gaussian policy has almost the same gradient, and what the weights $\gamma^t$ are
+#
+# 60 minutes to read, 30 to work on [the exercises](../exercises/09_deterministic_policy_gradients.ipynb). You need the policy gradient (lecture 03); boxes say what you
+# need of lectures 05 and 06. Part [09b](09b_ddpg.ipynb) turns the theorem into an agent, and has the other half of LO7.1: both losses in code.
+#
+# Every derivation was checked by this machine when its cell ran. Change a sign and run it again.
+
+# %% [markdown] slideshow={"slide_type": "slide"} notes="8 minutes for the section. Misconception to probe: the importance ratio corrects everything. It corrects the actions; the states stay those of b."
 # ## 1 · Data from another policy
 #
 # The slides start from importance weights and an advantage, $Q - V$; one line later $V$ is gone. **May it go?**
 #
 # *Predict first:* what else could have been subtracted without anyone noticing?
 #
-# Used in the rest of this section, and in section 6: a critic known up to a function of the state is good enough for an actor.
+# Used in the rest of this section, and in 09b: a critic known up to a function of the state is good enough for an actor.
 
-# %% tags=["derivation"] rows=["S0-02:D"] slideshow={"slide_type": "subslide"}
+# %% tags=["derivation"] rows=["S0-02:D"] slideshow={"slide_type": "skip"}
 Qpi, Api = pi.Q(s, choice, gamma), pi.A(s, choice, gamma)
 push, score = grad(theta, pi(choice, s)), grad(theta, log(pi(choice, s)))
 ratio = pi(choice, s) / b(choice, s)
@@ -82,10 +97,10 @@ v_drops = (
 v_drops
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
-# Now the states. The buffer holds those that an older policy $b$ visited. Keep that distribution fixed and ask for the slope of the value of $\pi_\theta$
-# on those states. **How many terms are there, and which one can a sample estimate?**
+# Now the states. The buffer holds those that an older policy $b$ visited. Keep their distribution fixed and ask for the slope of the value of $\pi_\theta$
+# on them. **How many terms are there, and which one can a sample estimate?**
 #
-# *Predict:* the slides keep one term and write an approximation sign. Is what they drop small?
+# *Predict:* the slides keep one term and write an approximation sign. Is what they drop small? And with whose states would nothing be lost?
 
 # %% tags=["derivation"] rows=["S0-02:D"] slideshow={"slide_type": "subslide"}
 slope_Q = grad(theta, Qpi)
@@ -105,13 +120,6 @@ off_policy = (
 )
 off_policy
 
-# %% [markdown] slideshow={"slide_type": "subslide"}
-# The last summand is the slope of $Q$ in $\theta$, which no critic provides. Off-policy actor-critic drops it, and with it the ratio of state distributions.
-# **When is nothing lost?**
-#
-# When the states are those of $\pi_\theta$ itself, discounted: then the weights make up for the missing term, exactly. With someone else's states they do
-# not: read the line under the derivation.
-
 # %% tags=["derivation"] rows=["S0-02:D", "S0-02:N"] slideshow={"slide_type": "subslide"}
 own_states = Assumption("the states are those of the policy itself, discounted",
                         source="Sutton et al. 2000, theorem 1: d^π, not the states of the data")
@@ -130,17 +138,38 @@ on_policy = (
 )
 on_policy
 
-# %% [markdown] slideshow={"slide_type": "slide"}
+# %% [markdown] slideshow={"slide_type": "subslide"}
+# **Box: the importance ratio** (lecture 06). $\pi_\theta(a|s) / b(a|s)$ turns an average over the actions of $b$ into one over those of $\pi_\theta$. The
+# states have a ratio too, $\xi^{\pi} / \xi^{b}$ on the slides, and it needs all actions that led there. Off-policy actor-critic drops it, together with the
+# slope of $Q$ (Degris et al. 2012). Emphatic weights are one way to estimate what was dropped (Sutton et al. 2016).
+#
+# How much is lost? Open *sources, other forms* under the last derivation: with someone else's states the two sides differ already in a
+# world of two states.
+#
+# **Take away:** $V$ may go, exactly; the states of another policy may not be swapped for one's own for free.
+
+# %% [markdown] slideshow={"slide_type": "slide"} notes="15 minutes with the theorem. Demo: drag theta until the mean is 0 (0.56), then sigma: dots scatter, arrows stay. Misconception: exploration noise enters the gradient."
 # ## 2 · The deterministic policy gradient
 #
-# Now let the policy be a function, one real action per state. **What is the slope of its return?**
+# Let the policy be a function, one real action per state. **What is the slope of its return?** Below, a critic with a curved ridge, and an actor that can
+# only be a straight line.
 #
-# *Predict:* $V(s)$ and $Q(s, \mu_\theta(s))$ are the same number. Which of the following depend on $\theta$: the action, the reward, the next state, the
-# value of the next state?
-#
-# A first remark, which saves work later, then one step of the recursion.
+# *Predict:* the arrows show $\partial Q / \partial a$. Which states ask for a steeper line, which for a flatter one? And if the actions that are executed get
+# more noise, $\sigma$ from 0.2 to 0.8, what happens to the slope in $\theta$?
 
-# %% tags=["derivation"] rows=["S2-39:D"] slideshow={"slide_type": "subslide"}
+# %% tags=["widget"] slideshow={"slide_type": "subslide"} rows=["S0-03:W", "S2-39:N"]
+live.q_landscape()
+
+# %% [markdown] slideshow={"slide_type": "subslide"}
+# Noise moves the data; the slope is taken at the actor's own action, and stays. Now where this slope comes from.
+#
+# $V(s)$ and $Q(s, \mu_\theta(s))$ are the same number. *Predict:* which of these depend on $\theta$: the action, the reward, the next state, the value of the
+# next state?
+#
+# The first part of the recursion is local: slope of the action, times slope of $Q$ in its action, **with $Q$ held fixed**. Call it $g(s)$. The second part is
+# the same slope one step later. *Predict:* with which weight does $g(s)$ enter the answer?
+
+# %% tags=["derivation"] rows=["S2-39:D"] slideshow={"slide_type": "skip"}
 tilt = (
     Derivation("A function of the state has no slope in the action", "09.2", grad_at(a, Q + h(s), mu(s)),
                source="Silver et al. 2014, section 4.3 (compatible critics)")
@@ -168,12 +197,6 @@ recursion = (
 )
 recursion
 
-# %% [markdown] slideshow={"slide_type": "subslide"}
-# The first part is local: the slope of the action, times the slope of $Q$ in its action, **with $Q$ held fixed**. Call it $g(s)$. The second part is the
-# same slope one step later, so the equation is linear in it. **How does one solve it for all states at once?**
-#
-# *Predict:* with which weight does $g(s)$ enter the answer?
-
 # %% tags=["derivation"] rows=["S0-03:D"] slideshow={"slide_type": "subslide"}
 flow = (
     Derivation("Where the weight of a state comes from", "09.2", mu.rho(s1, gamma),
@@ -193,9 +216,8 @@ dpg = (
                source="CS4400 lecture 7, 7.1 (DPG, builds 3-4); Silver et al. 2014, theorem 1, eq. 9")
     .define(g(s), grad(theta, mu(s)) * grad_at(a, Q, mu(s)))
     .assuming(on_policy_weights)
-    .step(Sum(s1, p0(s1) * slope_next), because="the start does not depend on θ")
     .step(Sum(s1, (rho_next - gamma * Sum(s, rho * P(s1, s, mu(s)))) * slope_next),
-          because="the weight equation, solved for the start")
+          because="only V depends on θ; the start, from the weight equation")
     .step(Sum(s, rho * (grad(theta, V) - gamma * Sum(s1, P(s1, s, mu(s)) * slope_next))),
           because="collect what belongs to the same ρ(s)")
     .step(Sum(s, rho * g(s)), because="the recursion: what is left is its first part")
@@ -281,15 +303,27 @@ erratum(
         "3, one above the best, that walks on, downhill. Half a page earlier the factor is there.",
 )
 
-# %% [markdown] slideshow={"slide_type": "slide"}
+# %% [markdown] slideshow={"slide_type": "subslide"}
+# For the jump the right-hand side says 0, while the return does move: a critic without slope teaches an actor nothing. DDPG smooths such rewards by fitting
+# them, which is help and hazard (lecture 10).
+#
+# **Now** the first half of [exercise 09.1](../exercises/09_deterministic_policy_gradients.ipynb) (10 minutes): its slope, term by term.
+#
+# **Take away:** the gradient is the slope of the action times the slope of $Q$ in the action, $Q$ held fixed, averaged over the policy's own discounted states.
+
+# %% [markdown] slideshow={"slide_type": "slide"} notes="10 minutes. The three arrows: black on green is the point. Ask why the factor grows with gamma: each later state is counted once for every state before it."
 # ## 3 · A world in closed form
 #
 # A linear system with quadratic costs, and a linear actor with gain $k$: everything above can be written down. **Does the theorem give the slope that the
-# formula has?**
+# return has?**
 #
-# *Predict:* at the best gain, which of the two slopes of section 2 is zero?
+# *Predict:* at the best gain, which of the two slopes of section 2 is zero? Move $k$ there. Then put $\gamma$ to 0.95 and $k$ to 0.1: how far off is the full
+# derivative now?
 #
-# Used again in section 6, and in the lecture on optimal control, where the same equation is solved backwards in time.
+# Used in 09b, and in lecture 15 on optimal control.
+
+# %% tags=["widget"] slideshow={"slide_type": "subslide"} rows=["S0-03:W", "S0-03:N"]
+live.lq_gradients()
 
 # %% tags=["derivation"] rows=["S0-03:D"] slideshow={"slide_type": "subslide"}
 k, s_0, F, p = real("k", 0.2, 0.9), lq_start(), real("F"), real("p")
@@ -313,7 +347,7 @@ returns = (
 )
 returns
 
-# %% tags=["derivation"] rows=["S0-03:D"] slideshow={"slide_type": "subslide"}
+# %% tags=["derivation"] rows=["S0-03:D"] slideshow={"slide_type": "skip"}
 value_x = line.V(x, gamma)
 
 lyapunov = (
@@ -328,11 +362,6 @@ lyapunov = (
     .step(-p * x**2, because="solve for V(s)")
 )
 lyapunov
-
-# %% [markdown] slideshow={"slide_type": "subslide"}
-# Now the slope in $k$: once by the theorem, then by hand. The weights are those of section 2: on the policy's own path, discounted.
-#
-# *Predict:* which sign should the slope have at $k = 0$, in a system that does not come to rest by itself?
 
 # %% tags=["derivation"] rows=["S0-03:D"] slideshow={"slide_type": "subslide"}
 local = grad(k, line(x)) * grad_at(a, line.Q(x, a, gamma), line(x))
@@ -386,10 +415,11 @@ erratum(
 )
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
-# Where does the slope vanish? At the gain of the **Riccati equation**, which control theory finds without any gradient. The next worlds have their $k$ set
-# to it, by another library.
+# Both slopes vanish at the same gain, so the factor is a nuisance here and no more: with one parameter a wrong length is all that can happen. With several,
+# the full derivative counts later states too often (section 2), and points elsewhere.
 #
-# *Predict:* the slope at this gain is zero on this policy's states. Would states from another policy move the best gain?
+# Where is that gain? At the solution of the **Riccati equation**, which control theory finds without any gradient. The next worlds have their $k$ set to it,
+# by another library. *Predict:* would states from another policy move it?
 
 # %% tags=["derivation"] rows=["S0-03:D"] slideshow={"slide_type": "subslide"}
 def at_riccati(world):
@@ -411,10 +441,6 @@ riccati = (
 )
 riccati
 
-# %% [markdown] slideshow={"slide_type": "subslide"}
-# The condition has no state in it: at the best gain the local slope is zero in every state at once, so this optimum does not depend on whose states one
-# averages over. That is luck of this world. It comes from an actor that can be best everywhere; section 2 has the general case.
-
 # %% tags=["derivation"] rows=["S0-03:D"] slideshow={"slide_type": "subslide"}
 best_gain = (
     Derivation("... and there the return is largest", "09.3", actor("mu", k_any).V(s_0, gamma),
@@ -424,7 +450,16 @@ best_gain = (
 )
 best_gain
 
-# %% [markdown] slideshow={"slide_type": "slide"}
+# %% [markdown] slideshow={"slide_type": "subslide"}
+# No state stands in the condition: at the best gain the local slope is zero in every state at once, so this optimum does not depend on whose states one averages
+# over. That is luck of this world. It comes from an actor that can be best everywhere; section 2 has the general case.
+#
+# **Now** [exercise 09.1](../exercises/09_deterministic_policy_gradients.ipynb) (15 minutes): the gradient of this section from weighted states, tested against a finite
+# difference.
+#
+# **Take away:** before you believe a gradient, find a world where you can write it down.
+
+# %% [markdown] slideshow={"slide_type": "slide"} notes="7 minutes. The tends_to line measures the order. Connect: this is why SAC with a small temperature behaves like TD3."
 # ## 4 · The limit of a narrow Gaussian
 #
 # A deterministic policy is a Gaussian one whose $\sigma$ has gone to zero. **Does its gradient go to the deterministic one?** The score function does not
@@ -434,7 +469,7 @@ best_gain
 #
 # Used in lecture 13a, where $\sigma$ stays.
 
-# %% tags=["derivation"] rows=["S0-03:D"] slideshow={"slide_type": "subslide"}
+# %% tags=["derivation"] rows=["S0-03:D"] slideshow={"slide_type": "skip"}
 noisy = mu.gaussian(sigma)
 rho_noisy, Q_noisy, A_noisy = noisy.rho(s, gamma), noisy.Q(s, a, gamma), noisy.A(s, a, gamma)
 spread = N(mu(s), sigma)
@@ -449,9 +484,7 @@ no_h = (
 )
 for same in (Q_noisy + -h(s), A_noisy + h(s), A_noisy):                # h is any function: −h, h − V, −V
     no_h = no_h.also_equals(E(a, spread, gauss_score * same), by=no_h)
-no_h
 
-# %% tags=["derivation"] rows=["S0-03:D"] slideshow={"slide_type": "subslide"}
 def pathwise(slope, at):
     """The slope along the path, averaged over the noise."""
     return Sum(s, rho_noisy * E(eps, N(0, 1), grad(theta, mu(s)) * grad_at(a, slope, at)))
@@ -462,7 +495,7 @@ mirror = (
     .step(E(eps, N(0, 1), Qa(m - sigma * eps)),
           because="the normal density is symmetric: −ε has the law of ε")
 )
-mirror
+display(no_h, mirror)
 
 # %% tags=["derivation"] rows=["S0-03:D"] slideshow={"slide_type": "subslide"}
 limit = (
@@ -481,9 +514,16 @@ limit = (
     .tends_to(Sum(s, rho * (grad(theta, mu(s)) * grad_at(a, Q, mu(s)))), variable=sigma, to=0, rate=2,
               because="odd powers of ε average to 0: the bias is of order σ²")
     .also_equals(Sum(s, rho * (grad(theta, mu(s)) * grad_at(a, A, mu(s)))), by=tilt)
-    .step(grad(theta, Sum(s, p0(s) * V)), because="the theorem of section 2")
 )
 limit
+
+# %% [markdown] slideshow={"slide_type": "subslide"}
+# A quarter: the limit is the theorem of section 2, and the bias is of order $\sigma^2$ (the last line measured it, on worlds with continuous actions). So noise that is only there to explore costs
+# little. The *variance* of the score-function estimate is another matter: it grows like $1/\sigma^2$ (lecture 13a compares).
+#
+# What is the density of the action that the actor sends? *Predict* its value for $\sigma = 0.1$ before you look at the box.
+#
+# **Take away:** the deterministic gradient is the stochastic one with the noise gone; what differs is how it is estimated.
 
 # %% tags=["erratum"] rows=["S0-03:N"] slideshow={"slide_type": "subslide"}
 erratum(
@@ -494,14 +534,17 @@ erratum(
         "With real ones π(a|s) is a density; its limit is Dirac's delta: mass 1, no finite value there.",
 )
 
-# %% [markdown] slideshow={"slide_type": "slide"}
+# %% [markdown] slideshow={"slide_type": "slide"} notes="6 minutes. Demo: gamma 0.99, n 200: half of the weight lies in the first 57 steps. Ask: what does an agent lose that never hears of gamma^t? It cares about late states too much."
 # ## 5 · What the weights $\gamma^t$ are
 #
 # The theorem weighs a state at time $t$ by $\gamma^t$; a replay buffer weighs all alike. **Is there a random time for which the weights are probabilities?**
 #
-# *Predict:* for $\gamma = 0.9$ and episodes of 10 steps, what is the probability of $t = 0$: 0.1, or more?
+# *Predict:* for $\gamma = 0.9$ and episodes of 10 steps, what is the probability of $t = 0$: 0.1, or more? Set $n$ to 10 and read it off.
 #
 # Used by every actor loss that carries a factor for the discount, and by those that leave it out.
+
+# %% tags=["widget"] slideshow={"slide_type": "subslide"} rows=["S0-04:N"]
+live.discount_weights()
 
 # %% tags=["derivation"] rows=["S0-04:D"] slideshow={"slide_type": "subslide"}
 endless = (
@@ -509,6 +552,9 @@ endless = (
     .step(1 + gamma * Sum(t, 0, oo, gamma**t), because="the first term, then γ times the same sum")
     .step(1 / (1 - gamma), because="solve for the sum: so (1 − γ) γ^t are probabilities")
 )
+endless
+
+# %% tags=["derivation"] rows=["S0-04:D"] slideshow={"slide_type": "subslide"}
 first_n = (
     Derivation("Weights of the first n steps", "09.5", Sum(t, 0, n - 1, gamma**t),
                source="CS4400 lecture 7, 7.1 (DPG, build 4 and footnote)")
@@ -517,7 +563,7 @@ first_n = (
           because="what comes after n steps is γ^n times all")
     .step((1 - gamma**n) / (1 - gamma), because="the sum for ever")
 )
-display(endless, first_n)
+first_n
 
 # %% tags=["derivation"] rows=["S0-04:D"] slideshow={"slide_type": "subslide"}
 X, w = function("X", s, choice), function("w", t)
@@ -538,7 +584,7 @@ geometric_time = (
 )
 geometric_time
 
-# %% tags=["derivation"] rows=["S0-04:D"] slideshow={"slide_type": "subslide"}
+# %% tags=["derivation"] rows=["S0-04:D"] slideshow={"slide_type": "skip"}
 endless_time = (
     Derivation("For ever: the law of states that the theorem uses", "09.5",
                E(tau_path, pi, Sum(t, 0, oo, gamma**t * X(s[t], choice[t]))),
@@ -560,327 +606,31 @@ erratum(
         "geometric law, which runs for ever. The sum beside it stops at n − 1: the law is truncated.",
 )
 
-# %% rows=["S0-04:N"] slideshow={"slide_type": "fragment"}
-discount, steps = 0.9, 10
-weights = discount ** np.arange(steps) * (1 - discount) / (1 - discount**steps)
-print(f"P(t = 0): truncated {weights[0]:.4f}, geometric {1 - discount:.4f}, replay {1 / steps:.4f}")
-print(f"mean time: {weights @ np.arange(steps):.2f} against {(steps - 1) / 2:.2f} with all times alike")
-
-# %% [markdown] slideshow={"slide_type": "slide"}
-# ## 6 · A critic that is easy to maximise
-#
-# DDPG learns a second network to find the best action. **Could the critic be of a shape whose maximum one can read off?** NAF makes it a downward parabola
-# in the action: a value, a best action, a curvature.
-#
-# *Predict:* which single sign, if it were wrong, would turn the best action into the worst?
-
-# %% tags=["derivation"] rows=["S3-95:D"] slideshow={"slide_type": "subslide"}
-v_, mu_, P_ = real("V"), real("mu"), real("P", 0.3, 1.5)
-naf = function("Q", a)
-curved = Assumption("P is positive",
-                    source="Gu et al. 2016, section 4: P = LLᵀ with a positive diagonal of L")
-
-naf_max = (
-    Derivation("One action: the largest value of Q is V, attained at μ", "09.6", naf(a),
-               source="Guberina's notes, 7.11-7.13; Gu et al. 2016, section 4")
-    .define(naf(a), v_ - P_ * (a - mu_) ** 2 / 2)
-    .assuming(curved)
-    .step(naf(mu_), because="a square times P/2 is taken away, and at μ it is 0",
-          relation="<=", tight=DensityWorld(a=0.7, mu=0.7))
-    .fails_without(curved, DensityWorld(P=-1, a=1, mu=0))
-    .step(v_, because="put a = μ into the definition")
-)
-naf_max
-
-# %% tags=["derivation"] rows=["S3-95:D"] slideshow={"slide_type": "subslide"}
-naf_slope = (
-    Derivation("... and the pull towards it", "09.6", D(a, naf(a)), source="Gu et al. 2016, section 4")
-    .define(naf(a), v_ - P_ * (a - mu_) ** 2 / 2)
-    .step(P_ * (mu_ - a), because="the slope of a parabola: uphill is towards μ")
-)
-naf_slope
-
-# %% tags=["derivation"] rows=["S3-95:D"] slideshow={"slide_type": "subslide"}
-e1, e2 = real("e_1"), real("e_2")                                       # a − μ by components
-l11, l21, l22 = positive("l_11"), real("l_21"), positive("l_22")
-P11, P12, P22 = real("P_11"), real("P_12"), real("P_22")
-
-naf_2d = (
-    Derivation("Two actions, with P from its Cholesky factor", "09.6",
-               v_ - (P11 * e1**2 + 2 * P12 * e1 * e2 + P22 * e2**2) / 2,
-               source="Gu et al. 2016, section 4: P = LLᵀ")
-    .define(P11, l11**2)
-    .define(P12, l11 * l21)
-    .define(P22, l21**2 + l22**2)
-    .step(v_ - ((l11 * e1 + l21 * e2) ** 2 + (l22 * e2) ** 2) / 2,
-          because="e is a − μ; complete the squares: |Lᵀe|²")
-    .step(v_, because="squares are never negative, and both are 0 at a = μ only",
-          relation="<=", tight=DensityWorld(e_1=0, e_2=0))
-)
-naf_2d
-
 # %% [markdown] slideshow={"slide_type": "subslide"}
-# Actions have limits. Common code clips the best action into the box. **Is the clipped action the best one in the box?**
+# Implementations "based on transitions" leave $\gamma^t$ out, and so does this course: `rlcourse.equations.value_learning.dpg_loss` averages over the batch,
+# each transition alike. What is maximised then is no longer the discounted return from the start, but an average over the states that were replayed, early
+# and late. In a world like that of section 3 the optimum does not move; in general it does.
 #
-# *Predict:* $\mu$ lies outside in the first coordinate alone, so $a_1$ sits at its limit. Should $a_2$ stay where it was?
-
-# %% tags=["derivation"] rows=["S3-95:D", "S3-95:N"] slideshow={"slide_type": "subslide"}
-Q2, edge = function("Q", e1, e2), function("e", e1)
-
-in_a_box = (
-    Derivation("On an edge of the box the best action moves sideways", "09.6", Q2(e1, e2),
-               source="completing the square in e₂")
-    .define(Q2(e1, e2), v_ - (P11 * e1**2 + 2 * P12 * e1 * e2 + P22 * e2**2) / 2)
-    .define(P22, l22**2)
-    .define(edge(e1), -P12 * e1 / P22)
-    .step(Q2(e1, edge(e1)) - P22 * (e2 - edge(e1)) ** 2 / 2,
-          because="for a given e₁, a parabola in e₂ with its top at −P₁₂e₁/P₂₂")
-    .step(Q2(e1, edge(e1)), because="a square is taken away",
-          relation="<=", tight=DensityWorld(e_1=-1, e_2=0, P_12=0))
-    .step(v_ - (P11 - P12**2 / P22) * e1**2 / 2,
-          because="put the top in; with e₂ = 0 there would be P₁₁ in the bracket")
-)
-in_a_box
-
-# %% tags=["derivation"] rows=["S3-95:D"] slideshow={"slide_type": "subslide"}
-straight = Assumption("P is diagonal",
-                      source="Gu et al. 2016, section 4, have a full P and no limits on actions")
-
-when_clipping = (
-    Derivation("When clipping is right", "09.6", Q2(e1, e2), source="the last derivation, at P₁₂ = 0",
-               worlds=[DensityWorld(index, P_12=0) for index in range(12)])
-    .define(Q2(e1, e2), v_ - (P11 * e1**2 + 2 * P12 * e1 * e2 + P22 * e2**2) / 2)
-    .define(P22, l22**2)
-    .assuming(straight)
-    .step(Q2(e1, 0),
-          because="e₁ is at its limit, and e₂ = 0 keeps a₂ at μ₂: the clipped action", relation="<=",
-          tight=DensityWorld(e_1=-1, e_2=0, P_12=0))
-    .fails_without(straight, DensityWorld(V=0, e_1=-1, e_2=0.9, P_11=1, P_12=0.9, l_22=1))
-    .step(v_ - P11 * e1**2 / 2, because="without e₂ one square is left")
-)
-when_clipping
-
-# %% rows=["S3-95:N"] slideshow={"slide_type": "subslide"}
-curvature, peak = np.array([[1.0, 0.9], [0.9, 1.0]]), np.array([2.0, 0.0])
-grid = np.stack(np.meshgrid(*[np.linspace(-1, 1, 401)] * 2, indexing="ij"), -1) - peak
-value = -np.einsum("...i,ij,...j->...", grid, curvature, grid) / 2
-best = np.unravel_index(value.argmax(), value.shape)
-clip = np.clip(peak, -1, 1) - peak
-print(f"clip(mu) = {clip + peak}: Q - V = {-clip @ curvature @ clip / 2:.3f}")
-print(f"best in the box = {(grid[best] + peak).round(2)}: Q - V = {value.max():.3f}")
-
-# %% [markdown] slideshow={"slide_type": "subslide"}
-# And if the maximiser is a second network, as in DDPG? It is never too optimistic about a critic of this shape, and a small error costs little.
-# *Predict:* an actor that is off by 0.1 loses how much more than one that is off by 0.01?
-
-# %% tags=["derivation"] rows=["S3-96:D"] slideshow={"slide_type": "subslide"}
-delta = real("delta")
-
-even = (
-    Derivation("Left or right of the top", "09.6", naf(mu_ + delta),
-               source="a parabola is even about its top")
-    .define(naf(a), v_ - P_ * (a - mu_) ** 2 / 2)
-    .step(naf(mu_ - delta), because="the square does not see the sign of δ")
-)
-learned_max = (
-    Derivation("A learned maximiser", "09.6", naf(mu_ + delta),
-               source="Guberina's notes, 7.14; Lillicrap et al. 2016, section 3")
-    .define(naf(a), v_ - P_ * (a - mu_) ** 2 / 2)
-    .step(v_ - P_ * delta**2 / 2, because="the actor sends μ + δ: what it loses grows like δ²")
-    .also_equals(naf(mu_ - delta), by=even)
-    .step(v_, because="so the target stays below the largest value of this critic",
-          relation="<=", tight=DensityWorld(delta=0))
-)
-learned_max
-
-# %% [markdown] slideshow={"slide_type": "subslide"}
-# One place where the shape of NAF is no restriction: the linear-quadratic world of section 3, at the best gain.
-#
-# *Predict:* what are $\mu(s)$ and $P$ there?
-
-# %% tags=["derivation"] rows=["S3-95:D"] slideshow={"slide_type": "subslide"}
-naf_lq = (
-    Derivation("At the best gain, the critic of a linear system has this shape", "09.6",
-               line.Q(x, a, gamma),
-               source="Bradtke, Ydstie and Barto 1994, section 2", worlds=best_systems)
-    .define(F, A_ - B_ * k)
-    .define(p, (q_ + c_ * k**2) / (1 - gamma * F**2))
-    .step(-(q_ * x**2 + c_ * a**2) - gamma * p * (A_ * x + B_ * a) ** 2,
-          because="Bellman, with V as the Lyapunov equation gives it")
-    .step(line.V(x, gamma) - (c_ + gamma * p * B_**2) * (a + k * x) ** 2,
-          because="a parabola in a; at the Riccati gain its top is at −ks")
-    .step(line.V(x, gamma),
-          because="the square is never negative: no action beats the policy's own", relation="<=",
-          tight=LinearQuadratic(0, k=0.5, s=1, a=-0.5))
-)
-naf_lq
-
-# %% [markdown] slideshow={"slide_type": "slide"}
-# ## 7 · Targets that lag behind
-#
-# Twice per update DDPG moves a copy of its networks a small step $\tau$ towards the original. **What is the copy made of, and how old is it?**
-#
-# *Predict:* with $\tau = 0.005$, after how many updates has the copy gone half of the way to a network that stands still: 100, 140, or 200?
-#
-# Used in every lecture from here on.
-
-# %% tags=["derivation"] rows=["S2-42:D"] slideshow={"slide_type": "subslide"}
-tau, start, i = real("tau", 0.05, 0.6), real("phi_0"), time("k")
-online, target = function("theta", i, subscripts=1), function("phi", t, subscripts=1)
-mixed, aged = Sum(i, 1, t, (1 - tau) ** (t - i) * online(i)), (1 - tau) ** (t + 1 - i) * online(i)
-
-polyak_average = (
-    Derivation("If it holds after t updates, it holds after one more", "09.7",
-               (1 - tau) * target(t) + tau * online(t + 1),
-               source="Lillicrap et al. 2016, section 3; CS4400 lecture 7, 7.1 (DDPG)")
-    .define(target(t), (1 - tau) ** t * start + tau * mixed)
-    .step((1 - tau) ** (t + 1) * start + tau * Sum(i, 1, t, aged) + tau * online(t + 1),
-          because="one more factor 1 − τ for all that is old")
-    .step((1 - tau) ** (t + 1) * start + tau * Sum(i, 1, t + 1, aged),
-          because="the new one is the next term of the sum")
-    .step(target(t + 1), because="the formula with t + 1 in the place of t")
-)
-polyak_average
-
-# %% tags=["derivation"] rows=["S2-42:D"] slideshow={"slide_type": "subslide"}
-weight = tau * (1 - tau) ** i
-
-from_one = (
-    Derivation("The newest has age 0", "09.7", Sum(i, 1, oo, weight * i),
-               source="mean of the geometric law")
-    .step(Sum(i, 0, oo, weight * i), because="the term k = 0 adds nothing")
-)
-age = (
-    Derivation("Mean age of what the target remembers", "09.7", Sum(i, 0, oo, weight * i),
-               source="mean of the geometric law")
-    .step(Sum(i, 0, oo, (1 - tau) ** (i + 1)), because="a mean age is the sum over k of P(older than k)")
-    .also_equals(Sum(i, 1, oo, weight * i), by=from_one)
-    .step((1 - tau) * Sum(i, 0, oo, (1 - tau) ** i), because="take one factor out")
-    .step((1 - tau) / tau, because="the geometric series of section 5, with 1 − τ for γ")
-)
-age
-
-# %% tags=["derivation"] rows=["S2-42:D"] slideshow={"slide_type": "subslide"}
-kept_share, half = real("kappa"), real("h")
-
-half_life = (
-    Derivation("After h updates half of an old value is left", "09.7", kept_share**half,
-               source="exponential decay")
-    .define(kept_share, 1 - tau)
-    .define(half, log(2) / -log(1 - tau))
-    .step(exp(half * log(kept_share)), because="a power is the exponential of a product")
-    .step(Rational(1, 2), because="h is chosen so that the exponent is −log 2")
-)
-rule = (
-    Derivation("Rule of thumb: h is about 0.69/τ", "09.7", tau * half,
-               source="log(1 − τ) to first order")
-    .define(half, log(2) / -log(1 - tau))
-    .tends_to(log(2), variable=tau, to=0, rate=1, because="−log(1 − τ) is about τ, when τ is small")
-)
-display(half_life, rule)
-
-# %% tags=["erratum"] rows=["S2-42:N"] slideshow={"slide_type": "subslide"}
-erratum(
-    "Which network has the share τ", "what is left of the old target after 100 updates with τ = 0.005",
-    printed=tau**100, correct=(1 - tau) ** 100, truth=exp(100 * log(1 - tau)),
-    worlds=[DensityWorld(tau=0.005), DensityWorld(tau=0.05)],
-    why="Guberina's notes (7.1) give τ = 0.999 to the OLD copy, Spinning Up calls that share ρ; Wang's "
-        "slides give τ to the NEW network, as we do. Each is right in its own formula.",
-)
-
-# %% rows=["S2-42:N", "S2-42:I"] slideshow={"slide_type": "fragment"}
-shares = {"0.005 of the new, ours": 0.005, "0.999 of the old": 0.001, "0.005 of the old": 0.995}
-for words, share in shares.items():
-    copy, count = torch.zeros(1, dtype=torch.float64), 0
-    while copy.item() < 1 - np.exp(-1):                                # the online network stands at 1
-        polyak(copy, torch.ones(1, dtype=torch.float64), share)
-        count += 1
-    print(f"{words}: 63 % after {count} updates, half-life {np.log(2) / -np.log(1 - share):.1f}")
-
-# %% [markdown] slideshow={"slide_type": "slide"}
-# ## 8 · What the critic is asked to become
-#
-# The target bootstraps from the next state, with the target actor's action **there**. **And if there is no next state?** A network has some output for the
-# terminal state, and nothing ever corrects it.
-#
-# *Predict:* the last reward is 1, the discount 0.99, and the critic happens to say 5 for the terminal state. What is the target, with a mask and without?
-
-# %% tags=["derivation"] rows=["S2-36:D", "S2-39:D"] slideshow={"slide_type": "subslide"}
-wild, Vhat = function("e", s), function("Vhat", s)
-masked = r(s, a) + gamma * Sum(s1, P(s1, s, a) * ((1 - d(s1)) * Vhat(s1)))
-mask = Assumption("terminal states are masked",
-                  source="DDPG slides, algorithm 1, step 12 (from Spinning Up): 1 − d")
-
-target_mask = (
-    Derivation("The target that DDPG regresses on", "09.8", Q,
-               source="slides from A3C to TD3: DDPG, value network and algorithm 1")
-    .define(Vhat(s), mu.V(s, gamma) + d(s) * wild(s))
-    .assuming(mask)
-    .step(r(s, a) + gamma * Sum(s1, P(s1, s, a) * mu.Q(s1, mu(s1), gamma)),
-          because="Bellman; the largest value is replaced by that of the actor's action at s′")
-    .fails_without("the action belongs to s′",
-                   removed=r(s, a) + gamma * Sum(s1, P(s1, s, a) * mu.Q(s1, mu(s), gamma)))
-    .step(masked,
-          because="V̂ is right before the end, and anything at all after it, where (1 − d) removes it")
-    .fails_without(mask, removed=r(s, a) + gamma * Sum(s1, P(s1, s, a) * Vhat(s1)))
-)
-target_mask
-
-# %% tags=["erratum"] rows=["S0-07:N"] slideshow={"slide_type": "subslide"}
-guess = Vnext + d(s1) * wild(s1)
-erratum(
-    "Nothing comes after the end", "the value of an action whose next state may be terminal",
-    printed=r(s, a) + gamma * Sum(s1, P(s1, s, a) * guess),
-    correct=r(s, a) + gamma * Sum(s1, P(s1, s, a) * ((1 - d(s1)) * guess)), truth=Q,
-    worlds=[ActionWorld(2, s=0, e=np.array([0, 0, 5.0])), ActionWorld(2, s=1, e=np.array([0, 0, -5.0]))],
-    why="The losses of the off-policy slides (DDPG, TD3) and the TD3 pseudo-code have no mask; the code "
-        "beside them has. As printed they hold if the critic is 0 at the end; here it errs there, by e.",
-)
-
-# %% tags=["derivation"] rows=["S2-36:D", "S2-37:I"] slideshow={"slide_type": "subslide"}
-reward_now, done, q_next = real("r"), real("d", 0, 1), real("q'")
-
-one_sample = (
-    Derivation("One transition, as the code has it", "09.8",
-               reward_now + gamma * q_next - gamma * done * q_next,
-               source="slides from A3C to TD3: DDPG, algorithm 1, step 12",
-               worlds=[DensityWorld(index, d=index % 2) for index in range(12)])
-    .step(reward_now + gamma * (1 - done) * q_next,
-          because="what was counted after the end is taken out again")
-    .implements(value_learning.td_target,
-                lambda world: tuple(map(world.argument, (reward_now, done, q_next, gamma))))
-)
-one_sample
-
-# %% rows=["S0-07:N"] slideshow={"slide_type": "fragment"}
-rewards, terminated, critic_next = torch.tensor([1.0]), torch.tensor([True]), torch.tensor([5.0])
-print(f"masked {(rewards + 0.99 * torch.logical_not(terminated) * critic_next).item():.2f}",
-      f"unmasked {(rewards + 0.99 * critic_next).item():.2f}")
+# **Take away:** $\gamma^t$ is a distribution of times, truncated where the episode ends; leaving it out is a choice of states, to be made knowingly.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## What the sources say, and what holds
 #
-# Six boxes stand above. A row with a tick is tried in the next cells, and refused with a counterexample.
+# Four boxes stand above. A row with a tick is tried in the next cell, and refused with a counterexample.
 #
 # | printed | what holds | |
 # |---|---|---|
-# | target action at the state s, in the slides on DDPG | the action belongs to the next state | ✓ |
-# | the critic's slope in its input: "how much $a$ affects in learning $q_w$" | how much it affects the *prediction*; the weights $w$ stand still | ✓ |
-# | 7.5, option 3: the actor climbs a $Q$ with the actor's own parameters | the critic's parameters, held fixed | ✓ |
-# | a minibatch indexed by $i$ with states indexed by $t$ | one index | ✓ |
-# | NAF "loses reparametrizational power" | *representational* power; and $P$ has to be positive definite (section 6) | |
-# | the listing's `~terminals`, and `deepcopy` without import | `torch.logical_not`; `~` on bytes gives 255 | ✓ |
+# | the critic's slope in its input is "how much the input value $a$ affects in learning" it (DDPG slides) | how much it affects the *prediction*; the weights $w$ stand still | ✓ |
+# | states averaged over an older policy, and an equals sign after the chain rule (lecture 7, DPG, line 3) | an approximation: the slope of $Q$ at a fixed action is dropped (section 2) | ✓ |
+# | a sum over $i$ of terms that carry $t$ | one index | ✓ |
 
-# %% tags=["erratum", "derivation"] slideshow={"slide_type": "subslide"} rows=["S0-03:N", "S2-39:N", "S3-96:N"]
-actor_of, critic_of = function("mu", theta), function("Q", m, a)
-series = function("x", t)
-slope_of_actor = D(theta, actor_of(theta))
+# %% tags=["erratum", "derivation"] slideshow={"slide_type": "subslide"} rows=["S0-03:N", "S2-39:N"]
+actor_of, critic_of, series, i = function("mu", theta), function("Q", m, a), function("x", t), time("k")
 tries = {
-    "target action of s": (Q, r(s, a) + gamma * Sum(s1, P(s1, s, a) * mu.Q(s1, mu(s), gamma))),
     "slope in the weights": (D(theta, critic_of(m, actor_of(theta))),
-                             slope_of_actor * partial(critic_of, m)(m, actor_of(theta))),
-    "a critic with the actor's θ": (slope_of_actor * partial(critic_of, a)(m, actor_of(theta)),
-                                    D(theta, critic_of(theta, actor_of(theta)))),
+                             D(theta, actor_of(theta)) * partial(critic_of, m)(m, actor_of(theta))),
+    "an older actor's states": (grad(theta, E(s, old.visits(gamma), V)),
+                                E(s, old.visits(gamma), grad(theta, mu(s)) * grad_at(a, Q, mu(s)))),
     "two indices": (Sum(t, 0, n - 1, series(t)), Sum(i, 0, n - 1, series(t))),
 }
 for name, (right, printed) in tries.items():
@@ -889,23 +639,30 @@ for name, (right, printed) in tries.items():
     except StepFails as error:
         print(name, *(part for part in str(error).splitlines() if " line" in part[:12]), sep="\n")
 
-# %% tags=["erratum"] slideshow={"slide_type": "subslide"} rows=["S0-07:N"]
-done = torch.tensor([0, 1], dtype=torch.uint8)
-print("~done, on bytes:", (~done).tolist(), "  logical_not(done):", torch.logical_not(done).tolist())
-print("rewards (3,) + critic (3, 1) gives", tuple((torch.zeros(3) + torch.zeros(3, 1)).shape))
-
 # %% tags=["summary"] slideshow={"slide_type": "slide"}
-summary("Six formulas", dpg, full_start, dpg_lq, first_n, polyak_average, target_mask)
+summary("Five formulas", v_drops, dpg, full_start, dpg_lq, first_n)
+
+# %% [markdown] slideshow={"slide_type": "slide"}
+# ## Five questions
+#
+# <details><summary>1. Why does subtracting V(s), or any function of the state, leave the gradient as it is?</summary>It multiplies the sum of ∇π over the actions, which is the slope of 1. For a deterministic actor: it has no slope in the action.</details>
+#
+# <details><summary>2. Which parts of Q(s, μ(s)) depend on θ, and which of them does the theorem differentiate?</summary>The action, and Q itself through all later actions. Only the action; the later ones are paid for by the weights of the later states.</details>
+#
+# <details><summary>3. With which weights is the full derivative right?</summary>Those of the start alone: there it is the definition of the slope of the return.</details>
+#
+# <details><summary>4. A reward is 1 above a threshold and 0 below. What does the theorem say, and what is true?</summary>The slope of Q in the action is 0 almost everywhere, so it says 0. The return moves: Q has to be differentiable.</details>
+#
+# <details><summary>5. What is the probability of t = 0 for γ = 0.9 and ten steps, and why is it not 0.1?</summary>0.154. The geometric law runs for ever; cut after ten steps it has to be divided by what is left, 1 − 0.9¹⁰.</details>
 
 # %% [markdown] slideshow={"slide_type": "skip"}
 # ## Where to go
 #
-# Back to the [course map](00_orientation.ipynb) · before this: 05 (deep Q-learning), 06 (importance sampling) · next: 10, TD3 and overestimation; 13a,
-# [reparametrisation](13a_reparametrisation_and_squashing.ipynb), where $\sigma$ stays.
-
-# %% [markdown] slideshow={"slide_type": "skip"}
-# **References.** Sutton, McAllester, Singh and Mansour (2000), *Policy gradient methods for reinforcement learning with function approximation*, NeurIPS.
-# Degris, White and Sutton (2012), *Off-policy actor-critic*, ICML. Silver et al. (2014), *Deterministic policy gradient algorithms*, ICML. Lillicrap et al.
-# (2016), *Continuous control with deep reinforcement learning*, ICLR. Gu et al. (2016), *Continuous deep Q-learning with model-based acceleration*, ICML.
-# Fazel et al. (2018), *Global convergence of policy gradient methods for the linear quadratic regulator*, ICML. Bradtke, Ydstie and Barto (1994), *Adaptive
-# linear quadratic control using policy iteration*, ACC. Williams (1992), Machine Learning 8.
+# [Exercise 09.1](../exercises/09_deterministic_policy_gradients.ipynb) · back to the [course map](00_orientation.ipynb) · before this: [03](03_policy_gradients.ipynb),
+# policy gradients; 05 and 06, replay and importance sampling · next: [09b](09b_ddpg.ipynb), DDPG and the other ways to maximise;
+# [13a](13a_reparametrisation_and_squashing.ipynb), where $\sigma$ stays.
+#
+# **References.** Silver et al. (2014), *Deterministic policy gradient algorithms*, ICML (theorems 1 and 2). Sutton, McAllester, Singh and Mansour (2000), *Policy
+# gradient methods for reinforcement learning with function approximation*, NeurIPS (theorem 1). Degris, White and Sutton (2012), *Off-policy actor-critic*,
+# ICML. Sutton, Mahmood and White (2016), *An emphatic approach to the problem of off-policy temporal-difference learning*, JMLR 17. Fazel et al. (2018),
+# *Global convergence of policy gradient methods for the linear quadratic regulator*, ICML. Williams (1992), Machine Learning 8.
