@@ -471,7 +471,7 @@ def squashed_sample(mu, sigma, eps):
     return torch.tanh(u), (log_normal - log_det).sum(-1)
     ### END SOLUTION
 
-# %%
+# %% tags=["experiment"]
 check(squashed_sample)
 
 # %% [markdown]
@@ -497,7 +497,7 @@ check(squashed_sample)
 # %% [markdown]
 # **Use it.** Leave the slope of tanh out, which no error message would tell you, and train both.
 
-# %%
+# %% tags=["experiment"]
 from rlcourse.checks import get
 
 sample = escape_hatch("squashed_sample", squashed_sample)
