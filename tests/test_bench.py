@@ -155,6 +155,7 @@ def test_the_fingerprint_sees_code_and_not_comments(tmp_path):
     (tmp_path / "equations/returns.py").write_text("x = 3\n")
     assert bench.fingerprint("sac", tmp_path) != before
     assert len(bench.fingerprint("sac")) == 8
+    assert {"nets.py", "buffers.py", "envs.py", "off_policy.py", "speed.py", "compiled.py"} <= set(bench.SOURCES), "all that is timed"
 
 
 def test_each_row_says_what_was_measured_with_what_on_what(everything_there, tmp_path):
@@ -248,3 +249,7 @@ def test_a_difference_in_what_was_learnt_has_an_interval_of_its_own(everything_t
             assert middle == pytest.approx(np.sort(ours)[2:8].mean() - np.sort(theirs)[2:8].mean())     # near enough the middle half of ten
             spread = np.hypot(*(np.std(x) / np.sqrt(10) for x in (ours, theirs)))
             assert 1.3 * spread < middle - low < 4 * spread and 1.3 * spread < high - middle < 4 * spread
+    for row in rows:
+        row["result"]["final"] = [float(ours[seed]) for seed in row["work"]["seeds"]]
+    for (_, _, name), (middle, low, high) in bench_table.compared_learning(rows).items():
+        assert middle == 0 and (name == "area" or low < -0.3 < 0.3 < high), "equal runs of two systems are resampled apart: chance stays in"

@@ -103,10 +103,10 @@ def test_ddpg_bn_sees_the_same_whatever_the_units_are():
         agent = small("ddpg_bn", normalise=0.5, lr=1e-9)
         batch = replace(obs, obs=scale * obs.obs + origin, next_obs=scale * obs.next_obs + origin)
         for _ in range(60):
-            agent.update(batch, torch.empty(0))
+            loss = agent.update(batch, torch.empty(0))["loss_q"]     # of the next observations, too
         seen = agent.normalised(batch.obs)
         assert seen.mean(1).abs().max() < 1e-6 and (seen.std(1, correction=0) - 1).abs().max() < 1e-6
-        other.append(agent.act(batch.obs))
+        other.append([agent.act(batch.obs), loss])
     torch.testing.assert_close(*other, rtol=0, atol=1e-5)
 
 
